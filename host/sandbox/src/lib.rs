@@ -1,0 +1,33 @@
+//! The kernel's walls around a wasmproc worker: namespaces, mounts, identity, limits, seccomp.
+//!
+//! Each module is one layer and knows nothing of the others, of wasm, or of who calls it. The order in which the
+//! layers go up is the caller's: `init` enters namespaces, the zygote empties its root and gives up its identity, a
+//! worker closes its descriptors and shuts the last door. What was really enforced is returned as [`Walls`], so that
+//! it can be shown rather than believed.
+//!
+//! Everything here is for single-threaded processes: most of it changes the calling thread only.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("wasmproc needs Linux 5.16 or newer: its second wall is made of Linux namespaces and seccomp filters");
+
+mod descriptors;
+mod identity;
+mod kernel;
+mod limits;
+mod mounts;
+mod namespaces;
+mod process;
+pub mod seccomp;
+mod walls;
+
+pub use descriptors::{close_between, close_from, place, raise};
+pub use identity::{Identity, become_user, drop_capabilities, forbid_new_privileges, hide_from_tracers};
+pub use kernel::require_kernel;
+pub use limits::{CpuTimer, ProcessLimits, data_in_use, raise_open_files};
+pub use mounts::{clone_directory, empty_root, host_directory, make_private, private_tmp, subdirectory};
+pub use namespaces::{Namespace, enter};
+pub use process::{
+    Fork, Threads, Usage, WaitStatus, adopt_orphans, clone_process, die_with_parent, exit_now, reap,
+    set_process_name,
+};
+pub use walls::{Missing, Walls};

@@ -1,0 +1,108 @@
+//! Namespaces: a world of its own for the run's processes, mounts, network, IPC objects and host name.
+
+use std::fs;
+use std::io;
+
+use rustix::process::{Gid, Uid};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use serde::{Deserialize, Serialize};
+
+use crate::Missing;
+
+/// One kind of namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Namespace {
+    User,
+    Mount,
+    Pid,
+    Net,
+    Ipc,
+    Uts,
+}
+
+impl Namespace {
+    fn flag(self) -> UnshareFlags {
+        match self {
+            Namespace::User => UnshareFlags::NEWUSER,
+            Namespace::Mount => UnshareFlags::NEWNS,
+            Namespace::Pid => UnshareFlags::NEWPID,
+            Namespace::Net => UnshareFlags::NEWNET,
+            Namespace::Ipc => UnshareFlags::NEWIPC,
+            Namespace::Uts => UnshareFlags::NEWUTS,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Namespace::User => "user",
+            Namespace::Mount => "mount",
+            Namespace::Pid => "pid",
+            Namespace::Net => "net",
+            Namespace::Ipc => "ipc",
+            Namespace::Uts => "uts",
+        }
+    }
+}
+
+/// The id that the invoking user has inside a user namespace. Not 0, so that nothing inside mistakes itself for root.
+const INNER_ID: u32 = 1000;
+
+/// Enters as many of `wanted` (beside a user namespace, which comes first and brings the right to make the others) as
+/// this machine allows. The pid namespace begins with the next child.
+///
+/// Returns the namespaces entered and, for each one refused, why.
+pub fn enter(wanted: &[Namespace]) -> (Vec<Namespace>, Vec<Missing>) {
+    let mut entered = Vec::new();
+    let mut missing = Vec::new();
+    // Outside its own namespace an id has to be read before, and the map written by a process that has no threads.
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    match enter_user_namespace(uid, gid) {
+        Ok(()) => entered.push(Namespace::User),
+        Err(error) => missing.push(refused(Namespace::User, &error)),
+    }
+    let all = wanted.iter().fold(UnshareFlags::empty(), |flags, namespace| flags | namespace.flag());
+    if unshare(all).is_ok() {
+        entered.extend_from_slice(wanted);
+        return (entered, missing);
+    }
+    for &namespace in wanted {
+        match unshare(namespace.flag()) {
+            Ok(()) => entered.push(namespace),
+            Err(error) => missing.push(refused(namespace, &error)),
+        }
+    }
+    (entered, missing)
+}
+
+fn enter_user_namespace(uid: Uid, gid: Gid) -> io::Result<()> {
+    // Without these files the ids could not be mapped, and an unmapped user is worse than the host's.
+    fs::metadata("/proc/self/uid_map")?;
+    unshare(UnshareFlags::NEWUSER)?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{INNER_ID} {} 1\n", uid.as_raw()))?;
+    fs::write("/proc/self/gid_map", format!("{INNER_ID} {} 1\n", gid.as_raw()))
+}
+
+#[expect(unsafe_code, reason = "unsharing is unsafe where threads share descriptors")]
+fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    // SAFETY: the hazards are those of CLONE_FILES, which no `Namespace` maps to.
+    Ok(unsafe { unshare_unsafe(flags) }?)
+}
+
+fn refused(namespace: Namespace, error: &io::Error) -> Missing {
+    let remedy = match error.raw_os_error() {
+        Some(libc::ENOSPC) => "raise the sysctl user.max_user_namespaces",
+        Some(libc::EUSERS) => "too many namespaces are nested: run it further outside",
+        _ if namespace == Namespace::User => {
+            "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1 or \
+             kernel.apparmor_restrict_unprivileged_userns=0; in a container, --security-opt seccomp=unconfined)"
+        }
+        _ => "allow user namespaces, or give the container CAP_SYS_ADMIN",
+    };
+    Missing {
+        layer: format!("{} namespace", namespace.name()),
+        reason: error.to_string(),
+        remedy: remedy.to_owned(),
+    }
+}

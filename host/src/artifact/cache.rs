@@ -1,0 +1,176 @@
+//! Compiled artifacts on disk, by content.
+//!
+//! An entry is two files: the artifact and, written after it, a manifest that holds the artifact's hash. Both are
+//! written beside their place and renamed into it, so that a crash leaves an entry whole or absent. An entry is
+//! checked against its hash before use; a damaged one counts as absent and is compiled again. The folder is readable
+//! by its user alone, because an artifact is native code.
+
+use std::env;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Manifest, engine, read_all};
+use crate::error::{Context, Error, Result};
+
+const FOLDER_VARIABLE: &str = "WASMPROC_CACHE_DIR";
+
+/// The folder that holds the artifacts of one user.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+/// One artifact in the cache.
+#[derive(Debug, Clone, Serialize)]
+pub struct CacheEntry {
+    pub key: String,
+    pub bytes: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    hash: String,
+    manifest: Manifest,
+}
+
+impl Cache {
+    /// The user's cache: `$WASMPROC_CACHE_DIR`, else `wasmproc` in the user's cache folder.
+    ///
+    /// Fails if the user has no home and names no folder.
+    pub fn of_user() -> Result<Cache> {
+        if let Some(folder) = env::var_os(FOLDER_VARIABLE).filter(|folder| !folder.is_empty()) {
+            return Ok(Cache { folder: folder.into() });
+        }
+        let strategy = etcetera::choose_base_strategy()
+            .map_err(|_| Error::failed(format!("there is no home folder to keep artifacts in: set {FOLDER_VARIABLE}")))?;
+        Ok(Cache { folder: etcetera::BaseStrategy::cache_dir(&strategy).join("wasmproc") })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The artifacts in it.
+    pub fn entries(&self) -> Result<Vec<CacheEntry>> {
+        let mut entries = Vec::new();
+        for file in self.files()? {
+            if file.extension().is_some_and(|extension| extension == "cwasm") {
+                let bytes = fs::metadata(&file).map_or(0, |metadata| metadata.len());
+                let key = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                entries.push(CacheEntry { key, bytes });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Removes everything in it and says how many bytes that were.
+    pub fn clear(&self) -> Result<u64> {
+        let mut freed = 0;
+        for file in self.files()? {
+            freed += fs::metadata(&file).map_or(0, |metadata| metadata.len());
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).context(|| format!("can't remove {}", file.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Our files in the folder, and no others that somebody may keep there.
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let listing = match fs::read_dir(&self.folder) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).context(|| format!("can't read the cache {}", self.folder.display())),
+        };
+        let ours = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            name.ends_with(".cwasm") || name.ends_with(".json") || name.starts_with(".tmp")
+        };
+        Ok(listing.flatten().map(|entry| entry.path()).filter(ours).collect())
+    }
+
+    /// An entry that is whole and ours.
+    pub(super) fn find(&self, key: &str) -> Option<(OwnedFd, Manifest)> {
+        self.check_owner().ok()?;
+        let record: Record = serde_json::from_slice(&fs::read(self.path(key, "json")).ok()?).ok()?;
+        let file = OwnedFd::from(File::open(self.path(key, "cwasm")).ok()?);
+        let artifact = read_all(&file).ok()?;
+        (blake3::hash(&artifact).to_hex().as_str() == record.hash).then_some((file, record.manifest))
+    }
+
+    /// Writes an entry and returns its artifact, open for reading.
+    pub(super) fn keep(&self, key: &str, artifact: &OwnedFd, manifest: &Manifest) -> Result<OwnedFd> {
+        let shown = self.folder.display();
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)
+            .context(|| format!("can't make the cache folder {shown}"))?;
+        self.check_owner()?;
+        let bytes = read_all(artifact)?;
+        let record = Record { hash: blake3::hash(&bytes).to_hex().to_string(), manifest: manifest.clone() };
+        let json = serde_json::to_vec_pretty(&record).map_err(|error| Error::failed(error.to_string()))?;
+        let place = self.path(key, "cwasm");
+        self.write(&place, &bytes).context(|| format!("can't write to the cache {shown}"))?;
+        self.write(&self.path(key, "json"), &json).context(|| format!("can't write to the cache {shown}"))?;
+        let file = File::open(&place).context(|| format!("can't read {}", place.display()))?;
+        Ok(file.into())
+    }
+
+    pub(super) fn remove(&self, key: &str) {
+        // The manifest first: without it the artifact is no entry. What can't be removed is refused again next time.
+        let _ = fs::remove_file(self.path(key, "json"));
+        let _ = fs::remove_file(self.path(key, "cwasm"));
+    }
+
+    fn write(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".tmp").tempfile_in(&self.folder)?;
+        file.write_all(bytes)?;
+        file.persist(place).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// Native code is taken only from a folder that nobody else can write to.
+    fn check_owner(&self) -> Result<()> {
+        let shown = self.folder.display();
+        let metadata = fs::metadata(&self.folder).context(|| format!("can't read the cache folder {shown}"))?;
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(Error::failed(format!("the cache folder {shown} belongs to another user")));
+        }
+        if metadata.mode() & 0o022 != 0 {
+            return Err(Error::failed(format!("the cache folder {shown} can be written by others: chmod go-w it")));
+        }
+        Ok(())
+    }
+
+    fn path(&self, key: &str, extension: &str) -> PathBuf {
+        self.folder.join(format!("{key}.{extension}"))
+    }
+}
+
+/// Everything that native code depends on, in one name.
+pub(super) fn key(source: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let parts = [
+        env!("CARGO_PKG_VERSION"),
+        engine::WASMTIME_VERSION,
+        engine::CONFIGURATION,
+        std::env::consts::ARCH,
+        &engine::cpu_features(),
+    ];
+    for part in parts {
+        hasher.update(part.as_bytes());
+        hasher.update(&[0]);
+    }
+    hasher.update(source);
+    hasher.finalize().to_hex()[..40].to_owned()
+}

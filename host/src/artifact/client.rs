@@ -1,0 +1,135 @@
+//! The supervisor's side of a compilation: starts a compile worker, waits for it, doesn't believe it.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
+
+use super::Manifest;
+use super::compiler::MAX_CPU_TIME;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::role::{self, Role};
+use crate::supervisor::{Attendant, Interruption};
+use crate::wire::compiler::{Answer, Job, Request};
+use crate::wire::{self, Channel};
+
+/// Compiles `source`, which was read from `path`.
+pub(super) fn compile(path: &Path, source: &[u8], attendant: &mut dyn Attendant) -> Result<(OwnedFd, Manifest)> {
+    match ask(path, source, Job::Compile, attendant)? {
+        (Answer::Compiled(manifest), Some(artifact)) => Ok((artifact, manifest)),
+        _ => Err(Error::failed("the compile worker gave no artifact: please report it")),
+    }
+}
+
+/// What `source`, which was read from `path`, imports and exports, and its world as WIT.
+pub(crate) fn describe(path: &Path, attendant: &mut dyn Attendant) -> Result<(Manifest, String)> {
+    let source = super::read_source(path)?;
+    match ask(path, &source, Job::Describe, attendant)? {
+        (Answer::Described(manifest, wit), _) => Ok((manifest, wit)),
+        _ => Err(Error::failed("the compile worker gave no description: please report it")),
+    }
+}
+
+fn ask(path: &Path, source: &[u8], job: Job, attendant: &mut dyn Attendant) -> Result<(Answer, Option<OwnedFd>)> {
+    let (ours, theirs) = wire::pair().context(|| "can't make a socket for the compile worker".to_owned())?;
+    let mut worker = Reaped(role::start(Role::Compiler, theirs)?);
+    let mut control: Channel<Request, Answer> = Channel::with_descriptors(ours);
+    let source = sealed(source).context(|| "no memory for the file to compile".to_owned())?;
+    let request = Request { name: path.display().to_string(), job };
+    // A worker that died already says more by its exit than this error would.
+    let _ = control.send(&request, &[source.as_fd()]);
+    let interrupted = wait(&control, &request.name, attendant);
+    attendant.compiled();
+    if let Some(signal) = interrupted? {
+        let message = format!("stopped while compiling {}", path.display());
+        return Err(Error::new(ErrorKind::Interrupted(signal), message));
+    }
+    match control.receive() {
+        Ok(Some((Answer::Refused(reason), _))) => {
+            Err(Error::cannot_run(format!("can't run {}: {}", path.display(), crate::cause::printable(&reason))))
+        }
+        Ok(Some((Answer::Failed(reason), _))) => Err(Error::failed(crate::cause::printable(&reason))),
+        Ok(Some((answer, mut descriptors))) => Ok((answer, descriptors.pop())),
+        Ok(None) => Err(worker.how_it_died(path)),
+        Err(error) => Err(Error::failed(format!("the compile worker breaks the rules: {error}"))),
+    }
+}
+
+/// Waits for an answer. Returns the signal that interrupted the wait, if one did.
+fn wait(control: &Channel<Request, Answer>, name: &str, attendant: &mut dyn Attendant) -> Result<Option<u8>> {
+    let started = Instant::now();
+    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+    loop {
+        let (ready, stop) = {
+            let mut polled = vec![PollFd::new(control, PollFlags::IN)];
+            if let Some(interruption) = attendant.interruption() {
+                polled.push(PollFd::from_borrowed_fd(interruption, PollFlags::IN));
+            }
+            match rustix::event::poll(&mut polled, Some(&second)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error).context(|| "can't wait for the compile worker".to_owned()),
+            }
+            (!polled[0].revents().is_empty(), polled.get(1).is_some_and(|stop| !stop.revents().is_empty()))
+        };
+        if ready {
+            return Ok(None);
+        }
+        if stop && let Some(Interruption::Stop { signal }) = attendant.take_interruption() {
+            return Ok(Some(signal));
+        }
+        if started.elapsed() > Duration::from_secs(1) {
+            attendant.still_compiling(name, started.elapsed());
+        }
+        // The processor-time limit ends a worker that computes; this ends one that hangs.
+        if started.elapsed() > 4 * MAX_CPU_TIME {
+            return Ok(None);
+        }
+    }
+}
+
+/// The bytes in memory, unchangeable, to be read by another process.
+fn sealed(bytes: &[u8]) -> std::io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(rustix::fs::memfd_create(c"wasmproc-source", flags)?);
+    file.write_all(bytes)?;
+    rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
+    Ok(file)
+}
+
+/// A compile worker that does not outlive its work.
+struct Reaped(Child);
+
+impl Reaped {
+    fn how_it_died(&mut self, path: &Path) -> Error {
+        use std::os::unix::process::ExitStatusExt;
+        let _ = self.0.kill();
+        let limit = [libc::SIGPROF, libc::SIGXCPU, libc::SIGKILL].map(Some);
+        let shown = path.display();
+        match self.0.wait() {
+            Ok(status) if limit.contains(&status.signal()) => {
+                let seconds = MAX_CPU_TIME.as_secs();
+                Error::cannot_run(format!(
+                    "can't run {shown}: compiling it takes more than {seconds} s of processor time; make it smaller"
+                ))
+            }
+            Ok(status) if status.signal() == Some(libc::SIGABRT) => {
+                Error::cannot_run(format!("can't run {shown}: compiling it takes too much memory; make it smaller"))
+            }
+            Ok(status) => Error::cannot_run(format!("can't run {shown}: the compiler ended with {status}")),
+            Err(error) => Error::failed(format!("the compile worker is lost: {error}")),
+        }
+    }
+}
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

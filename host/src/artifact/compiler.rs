@@ -1,0 +1,234 @@
+//! The compile worker: parses, validates and compiles guest bytes, in a process that can do nothing else.
+//!
+//! It is given the bytes as a descriptor and leaves the artifact in a memory file. It trusts its supervisor; nobody
+//! trusts it: what it says is checked, and the artifact runs in confined processes only.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::fs::MemfdFlags;
+use wasmproc_sandbox as sandbox;
+use wasmproc_sandbox::{CpuTimer, Namespace, ProcessLimits, seccomp};
+
+use super::engine::engine;
+use super::{Manifest, SourceKind};
+use crate::wire::Channel;
+use crate::wire::compiler::{Answer, Job, Request};
+use crate::worker;
+
+/// What compiling one file may use. Compile bombs are outside of Cranelift's own promises.
+const MAX_MEMORY_BYTES: u64 = 8 << 30;
+pub(super) const MAX_CPU_TIME: Duration = Duration::from_secs(600);
+
+/// The largest WebAssembly file that is accepted.
+pub(super) const MAX_SOURCE_BYTES: u64 = 512 << 20;
+
+/// The life of a compile worker: confine itself, answer one request, end.
+pub(crate) fn main(control: OwnedFd) -> ! {
+    let mut control: Channel<Answer, Request> = Channel::with_descriptors(control);
+    let answer = |control: &Channel<Answer, Request>, answer: &Answer, artifact: Option<File>| {
+        let descriptors: Vec<_> = artifact.iter().map(AsFd::as_fd).collect();
+        // If the supervisor is gone, nobody needs the answer.
+        let _ = control.send(answer, &descriptors);
+        sandbox::exit_now(0)
+    };
+    if let Err(error) = confine() {
+        answer(&control, &Answer::Failed(format!("the compiler's sandbox can't be set up: {error}")), None);
+    }
+    let Ok(Some((request, mut descriptors))) = control.receive() else { sandbox::exit_now(0) };
+    let Some(source) = descriptors.pop() else { sandbox::exit_now(0) };
+    match work(&request, File::from(source)) {
+        Ok((message, artifact)) => answer(&control, &message, artifact),
+        Err(Refused(message)) => answer(&control, &Answer::Refused(message), None),
+    }
+}
+
+/// Whatever walls this machine has: the lesser ones may be missing, seccomp may not.
+fn confine() -> io::Result<()> {
+    let parent = rustix::process::getppid();
+    let namespaces = [Namespace::Mount, Namespace::Net, Namespace::Ipc, Namespace::Uts];
+    let (entered, _) = sandbox::enter(&namespaces);
+    if entered.contains(&Namespace::Mount) {
+        sandbox::make_private()?;
+        sandbox::empty_root()?;
+    }
+    if rustix::process::geteuid().is_root() {
+        sandbox::become_user(sandbox::Identity::NOBODY)?;
+    }
+    sandbox::drop_capabilities()?;
+    sandbox::forbid_new_privileges()?;
+    sandbox::hide_from_tracers()?;
+    sandbox::die_with_parent()?;
+    if rustix::process::getppid() != parent && !entered.contains(&Namespace::Pid) {
+        sandbox::exit_now(0);
+    }
+    worker::ignore_terminal_signals();
+    let limits = ProcessLimits { memory_bytes: MAX_MEMORY_BYTES, open_files: 64 };
+    limits.apply(sandbox::data_in_use())?;
+    CpuTimer::start(MAX_CPU_TIME)?;
+    sandbox::close_from(3)?;
+    seccomp::report_denied(denied)?;
+    seccomp::install(seccomp::Role::Compiler)
+}
+
+fn denied(_number: u32) -> ! {
+    sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8)
+}
+
+/// The file is no good: the reason, in one line.
+struct Refused(String);
+
+impl From<wasmtime::Error> for Refused {
+    fn from(error: wasmtime::Error) -> Self {
+        Refused(one_line(&format!("{error:#}")))
+    }
+}
+
+fn work(request: &Request, mut source: File) -> Result<(Answer, Option<File>), Refused> {
+    let mut bytes = Vec::new();
+    source
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| source.take(MAX_SOURCE_BYTES).read_to_end(&mut bytes))
+        .map_err(|error| Refused(format!("can't be read: {error}")))?;
+    let started = Instant::now();
+    let source_bytes = bytes.len() as u64;
+    let (component, kind) = to_component(bytes)?;
+    if request.job == Job::Describe {
+        let features = wasmparser::WasmFeatures::all();
+        wasmparser::Validator::new_with_features(features).validate_all(&component).map_err(invalid)?;
+        let (imports, exports) = interfaces(&component)?;
+        let manifest = Manifest { kind, imports, exports, source_bytes, artifact_bytes: 0, compile_ms: 0 };
+        return Ok((Answer::Described(manifest, describe(&component)?), None));
+    }
+    let engine = engine()?;
+    let artifact = engine.precompile_component(&component)?;
+    // Compiling has validated it. Whether every import is there is seen when the zygote links it, which maps code.
+    let (imports, exports) = interfaces(&component)?;
+    let manifest = Manifest {
+        kind,
+        imports,
+        exports,
+        source_bytes,
+        artifact_bytes: artifact.len() as u64,
+        compile_ms: started.elapsed().as_millis() as u64,
+    };
+    let file = memory_file(&artifact).map_err(|error| Refused(format!("no memory for the artifact: {error}")))?;
+    Ok((Answer::Compiled(manifest), Some(file)))
+}
+
+/// WebAssembly in any form that we take, as a binary component.
+fn to_component(bytes: Vec<u8>) -> Result<(Vec<u8>, SourceKind), Refused> {
+    let bytes = match bytes.as_slice() {
+        [] => return Err(Refused("the file is empty".to_owned())),
+        [0x7f, b'E', b'L', b'F', _, _, _, 200, ..] => {
+            let reason = "it is a precompiled artifact, which is native code and is never taken from a file: run the \
+                          .wasm it was made from";
+            return Err(Refused(reason.to_owned()));
+        }
+        [0x7f, b'E', b'L', b'F', ..] | [b'M', b'Z', ..] | [0xcf, 0xfa, 0xed, 0xfe, ..] => {
+            let reason = "it is a native program, not WebAssembly: build it for the target wasm32-wasip2";
+            return Err(Refused(reason.to_owned()));
+        }
+        [0, b'a', b's', b'm', ..] => bytes,
+        _ => text_to_binary(&bytes)?,
+    };
+    if wasmparser::Parser::is_component(&bytes) {
+        return Ok((bytes, SourceKind::Component));
+    }
+    if !wasmparser::Parser::is_core_wasm(&bytes) {
+        return Err(Refused("it begins like WebAssembly, but is cut off or of an unknown version".to_owned()));
+    }
+    Ok((adapt(&bytes)?, SourceKind::CoreModule))
+}
+
+fn text_to_binary(bytes: &[u8]) -> Result<Vec<u8>, Refused> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| {
+        let start = text.trim_start();
+        start.starts_with('(') || start.starts_with(";;")
+    });
+    let Some(text) = text else {
+        return Err(Refused("it is neither WebAssembly nor its text form".to_owned()));
+    };
+    let parsed = wat::parse_str(text);
+    parsed.map_err(|error| Refused(format!("its text form has an error: {}", one_line(&error.to_string()))))
+}
+
+/// Makes a component of a core module, with the adapter that fits it.
+fn adapt(module: &[u8]) -> Result<Vec<u8>, Refused> {
+    use wasi_preview1_component_adapter_provider as adapter;
+    wasmparser::Validator::new()
+        .validate_all(module)
+        .map_err(invalid)?;
+    let is_command = wasmparser::Parser::new(0).parse_all(module).any(|payload| match payload {
+        Ok(wasmparser::Payload::ExportSection(exports)) => {
+            exports.into_iter().flatten().any(|export| export.name == "_start")
+        }
+        _ => false,
+    });
+    if !is_command {
+        let reason = "it is a core module without a _start function: build a command, or a component";
+        return Err(Refused(reason.to_owned()));
+    }
+    let name = adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
+    let bytes = adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER;
+    let encoded = wit_component::ComponentEncoder::default()
+        .validate(false)
+        .module(module)
+        .and_then(|encoder| encoder.adapter(name, bytes))
+        .and_then(|mut encoder| encoder.encode());
+    encoded.map_err(|error| {
+        Refused(format!("it is a core module that can't be made into a component: {}", one_line(&format!("{error:#}"))))
+    })
+}
+
+/// Names of the imports and exports of a valid component, from the bytes alone: it may be one that can't be linked.
+fn interfaces(component: &[u8]) -> Result<(Vec<String>, Vec<String>), Refused> {
+    let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0u32);
+    for payload in wasmparser::Parser::new(0).parse_all(component) {
+        use wasmparser::Payload;
+        match payload.map_err(invalid)? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    imports.push(import.map_err(invalid)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    exports.push(export.map_err(invalid)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((imports, exports))
+}
+
+/// The component's world in WIT.
+fn describe(component: &[u8]) -> Result<String, Refused> {
+    let failed = |error: String| Refused(format!("its world can't be printed: {}", one_line(&error)));
+    let decoded = wit_component::decode(component).map_err(|error| failed(format!("{error:#}")))?;
+    let mut printer = wit_component::WitPrinter::default();
+    let package = decoded.package();
+    printer.print(decoded.resolve(), package, &[]).map_err(|error| failed(format!("{error:#}")))?;
+    Ok(printer.output.to_string())
+}
+
+fn invalid(error: wasmparser::BinaryReaderError) -> Refused {
+    Refused(format!("it is not valid: {}", one_line(&error.to_string())))
+}
+
+fn memory_file(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create(c"wasmproc-artifact", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// The first line that says something, without the library's own decorations.
+fn one_line(message: &str) -> String {
+    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    crate::cause::printable(&lines.join(" "))
+}

@@ -1,0 +1,56 @@
+//! `wasmproc compile`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::terminal::Terminal;
+use super::{print_json, print_line};
+use crate::{Artifact, Cache, units};
+
+/// Compile WebAssembly files into the cache, so that their first run starts at once
+#[derive(Debug, Args)]
+pub(super) struct Compile {
+    /// Print what was done as JSON
+    #[arg(long)]
+    json: bool,
+
+    /// The files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+impl Compile {
+    pub(super) fn execute(self) -> Result<u8> {
+        let cache = Cache::of_user()?;
+        let mut terminal = Terminal::with_signals()?;
+        let mut done = Vec::new();
+        for file in &self.files {
+            let started = Instant::now();
+            let artifact = Artifact::of_file(file, Some(&cache), &mut terminal)?;
+            let (source, native) = (artifact.manifest.source_bytes, artifact.manifest.artifact_bytes);
+            if self.json {
+                done.push(serde_json::json!({
+                    "file": file.display().to_string(),
+                    "source_bytes": source,
+                    "artifact_bytes": native,
+                    "already_cached": artifact.cached,
+                    "ms": started.elapsed().as_secs_f64() * 1e3,
+                }));
+                continue;
+            }
+            let how = match artifact.cached {
+                true => "was in the cache".to_owned(),
+                false => format!("compiled in {}", units::show_duration(started.elapsed())),
+            };
+            let (source, native) = (units::show_bytes(source), units::show_bytes(native));
+            print_line(&format!("{}: {source} of WebAssembly, {native} of native code, {how}", file.display()))?;
+        }
+        if self.json {
+            print_json(&done)?;
+        }
+        Ok(0)
+    }
+}

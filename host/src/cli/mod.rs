@@ -1,0 +1,91 @@
+//! The command line: one module per command, this one the table of them.
+
+mod cache;
+mod compile;
+mod completions;
+mod inspect;
+mod new;
+mod report;
+mod run;
+mod signals;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cause::exit_code;
+
+/// Run WebAssembly components as sandboxed operating-system processes.
+#[derive(Debug, Parser)]
+#[command(name = "wasmproc", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wasmproc run task.wasm one two        run a program that may use nothing but its standard streams
+  wasmproc run --dir data:/data:ro --timeout 5s task.wasm
+  wasmproc inspect task.wasm            what it imports and exports, and what it will want
+  wasmproc new hello                    make a guest project in Rust
+
+Exit codes of run: the guest's own (0-255); 124 time limit; 125 wasmproc failed; 126 the file can't be
+run; 127 no such file; 134 trap; 128+N killed by signal N (137 memory limit or killed, 152 processor
+time, 159 denied system call). --report tells apart what a guest's own code could imitate.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Compile(compile::Compile),
+    Inspect(inspect::Inspect),
+    Cache(cache::CacheCommand),
+    New(new::New),
+    Completions(completions::Completions),
+    Man(completions::Man),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; everything else must not look like a guest's own exit code.
+            let code = if error.use_stderr() { exit_code::WASMPROC_FAILED } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match arguments.command {
+        Command::Run(command) => command.execute(),
+        Command::Compile(command) => command.execute(),
+        Command::Inspect(command) => command.execute(),
+        Command::Cache(command) => command.execute(),
+        Command::New(command) => command.execute(),
+        Command::Completions(command) => command.execute(),
+        Command::Man(command) => command.execute(),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            terminal::complain(&format!("{error:#}"));
+            let code = error.downcast_ref::<crate::Error>().map_or(exit_code::WASMPROC_FAILED, crate::Error::exit_code);
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Prints `value` as JSON on stdout.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print_line(&serde_json::to_string_pretty(value)?)
+}
+
+/// Prints to stdout; a reader that has gone away is no error.
+fn print_line(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

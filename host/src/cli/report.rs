@@ -1,0 +1,157 @@
+//! The report of a run, for people and for programs.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use crate::cause::printable;
+use crate::{Cause, Outcome, ProcessReport, Walls, units};
+
+/// Where the report goes, and in which form.
+#[derive(Debug)]
+pub(super) struct Destination {
+    file: PathBuf,
+    json: bool,
+}
+
+impl Destination {
+    pub(super) fn new(file: PathBuf, json: bool) -> Destination {
+        let json = json || file.extension().is_some_and(|extension| extension == "json");
+        Destination { file, json }
+    }
+}
+
+pub(super) fn write(outcome: &Outcome, destination: &Destination) -> Result<()> {
+    let text = match destination.json {
+        true => serde_json::to_string_pretty(&Json::of(outcome))? + "\n",
+        false => human(outcome),
+    };
+    if destination.file.as_os_str() == "-" {
+        return Ok(std::io::stderr().write_all(text.as_bytes())?);
+    }
+    File::create(&destination.file)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("can't write the report to {}", destination.file.display()))
+}
+
+fn human(outcome: &Outcome) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["PID", "PARENT", "NAME", "START", "DURATION", "CPU", "PEAK MEMORY", "END"]);
+    for process in &outcome.report.processes {
+        table.add_row([
+            process.pid.to_string(),
+            process.parent.map(|pid| pid.to_string()).unwrap_or_default(),
+            printable(&process.name),
+            units::show_duration(process.started),
+            units::show_duration(process.duration),
+            units::show_duration(process.cpu_time),
+            units::show_bytes(process.peak_memory_bytes),
+            process.cause.to_string(),
+        ]);
+    }
+    for column in [0, 1] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned());
+    let mut text: String = lines.map(|line| line + "\n").collect();
+    if outcome.report.unlisted > 0 {
+        text += &format!("and {} more\n", outcome.report.unlisted);
+    }
+    text + &format!("walls: {}\nexit code: {}\n", walls(&outcome.report.walls), outcome.exit_code())
+}
+
+fn walls(walls: &Walls) -> String {
+    let namespaces: Vec<String> = walls.namespaces.iter().map(|one| format!("{one:?}").to_lowercase()).collect();
+    let mut parts = vec![match namespaces.is_empty() {
+        true => "no namespaces".to_owned(),
+        false => format!("namespaces {}", namespaces.join(" ")),
+    }];
+    parts.push(if walls.empty_root { "empty root" } else { "the host's root" }.to_owned());
+    parts.push("no capabilities, no new privileges, limits, seccomp".to_owned());
+    parts.extend(walls.missing.iter().map(|missing| format!("missing: {} ({})", missing.layer, missing.reason)));
+    parts.join("; ")
+}
+
+/// The report's JSON form: a promise to programs that read it, so it is spelled out here.
+#[derive(Serialize)]
+struct Json<'a> {
+    exit_code: u8,
+    stopped_by_signal: Option<u8>,
+    walls: &'a Walls,
+    processes: Vec<JsonProcess<'a>>,
+    unlisted: u64,
+}
+
+#[derive(Serialize)]
+struct JsonProcess<'a> {
+    pid: u64,
+    parent: Option<u64>,
+    name: &'a str,
+    start_ms: f64,
+    duration_ms: f64,
+    cpu_ms: f64,
+    peak_memory_bytes: u64,
+    cause: &'static str,
+    exit_code: u8,
+    description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backtrace: Option<&'a str>,
+}
+
+impl<'a> Json<'a> {
+    fn of(outcome: &'a Outcome) -> Json<'a> {
+        Json {
+            exit_code: outcome.exit_code(),
+            stopped_by_signal: outcome.stopped_by,
+            walls: &outcome.report.walls,
+            processes: outcome.report.processes.iter().map(JsonProcess::of).collect(),
+            unlisted: outcome.report.unlisted,
+        }
+    }
+}
+
+impl<'a> JsonProcess<'a> {
+    fn of(process: &'a ProcessReport) -> JsonProcess<'a> {
+        let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+        JsonProcess {
+            pid: process.pid.0,
+            parent: process.parent.map(|pid| pid.0),
+            name: &process.name,
+            start_ms: ms(process.started),
+            duration_ms: ms(process.duration),
+            cpu_ms: ms(process.cpu_time),
+            peak_memory_bytes: process.peak_memory_bytes,
+            cause: name(&process.cause),
+            exit_code: process.cause.exit_code(),
+            description: process.cause.to_string(),
+            backtrace: match &process.cause {
+                Cause::Trapped { backtrace, .. } => Some(backtrace),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn name(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Exited(_) => "exited",
+        Cause::Trapped { .. } => "trapped",
+        Cause::Signaled(_) => "signaled",
+        Cause::TimedOut => "timed-out",
+        Cause::CpuTime => "cpu-time",
+        Cause::OutOfMemory => "out-of-memory",
+        Cause::DeniedSyscall(_) => "denied-syscall",
+        Cause::Killed(_) => "killed",
+        Cause::ParentLost => "parent-lost",
+        Cause::Rejected(_) => "rejected",
+        Cause::Failed(_) => "failed",
+    }
+}

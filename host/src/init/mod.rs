@@ -1,0 +1,247 @@
+//! The first process of a run.
+//!
+//! ```text
+//! supervisor ── executes ──▶ doorstep: enters the namespaces, forks init into them, ends
+//!                               └──▶ init (pid 1): starts the zygote, starts it again if it dies, makes narrower
+//!                                    views of granted directories, reaps everybody and reports it
+//! ```
+//!
+//! One thread; runs no guest code and reads no guest bytes. It believes its supervisor and nobody else. When its
+//! control socket closes it exits, and the kernel ends everything in its pid namespace.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use wasmproc_sandbox::{self as sandbox, Fork, Missing, Namespace, Threads, Walls, seccomp};
+
+use crate::cause::exit_code;
+use crate::wire::init::{FromInit, Grant, Setup, ToInit};
+use crate::wire::{self, Channel, Received};
+use crate::zygote::{self, Zygote};
+
+mod signals;
+
+/// A zygote that dies this often in [`CRASH_WINDOW`] is not started again.
+const MAX_CRASHES: usize = 5;
+const CRASH_WINDOW: Duration = Duration::from_secs(1);
+
+/// The life of init, beginning on the doorstep.
+pub(crate) fn main(control: OwnedFd) -> ! {
+    let mut control: Channel<FromInit, ToInit> = Channel::with_descriptors(control);
+    let Ok(Some((ToInit::Setup(setup), descriptors))) = control.receive() else { sandbox::exit_now(0) };
+    match live(&mut control, setup, descriptors) {
+        Ok(()) => sandbox::exit_now(0),
+        Err(error) => {
+            let _ = control.send(&FromInit::Failed(format!("the run's sandbox can't be set up: {error}")), &[]);
+            sandbox::exit_now(exit_code::WASMPROC_FAILED)
+        }
+    }
+}
+
+fn live(control: &mut Channel<FromInit, ToInit>, setup: Setup, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+    sandbox::require_kernel()?;
+    signals::ignore_all_but_child()?;
+    let walls = enter_namespaces(control)?;
+    sandbox::set_process_name(c"wasmproc-init")?;
+    let mut run = Run::new(walls, setup, descriptors)?;
+    let views = run.base_views()?;
+    let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
+    control.send(&FromInit::Ready(run.walls.clone()), &views)?;
+    run.start_zygote(control)?;
+    run.serve(control)
+}
+
+/// Goes from the doorstep into the run's namespaces. Only the process that is to be init returns.
+fn enter_namespaces(control: &Channel<FromInit, ToInit>) -> io::Result<Walls> {
+    let wanted = [Namespace::Mount, Namespace::Pid, Namespace::Net, Namespace::Ipc, Namespace::Uts];
+    let user = rustix::process::geteuid().as_raw();
+    let (namespaces, missing) = sandbox::enter(&wanted);
+    let mut walls = Walls { namespaces, empty_root: false, user, seccomp: true, missing };
+    if walls.has(Namespace::Pid) {
+        // The first child becomes pid 1. As a sibling it is the supervisor's child, so that this process can go.
+        if let Fork::Parent { pidfd, .. } = sandbox::clone_process(&Threads::of_this_process(), true, 0)? {
+            let _ = control.send(&FromInit::Born, &[pidfd.as_fd()]);
+            sandbox::exit_now(0);
+        }
+    } else {
+        sandbox::adopt_orphans()?;
+    }
+    if walls.has(Namespace::Mount) {
+        match sandbox::make_private() {
+            Ok(()) => walls.empty_root = true,
+            Err(error) => walls.missing.push(Missing {
+                layer: "empty root".to_owned(),
+                reason: error.to_string(),
+                remedy: "allow mounts inside user namespaces".to_owned(),
+            }),
+        }
+    }
+    Ok(walls)
+}
+
+/// What init keeps for as long as the run lasts.
+struct Run {
+    walls: Walls,
+    setup: Setup,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    artifacts: Vec<OwnedFd>,
+    /// For each grant the directory that views are made of.
+    directories: Vec<OwnedFd>,
+    threads: Threads,
+    zygote: i32,
+    crashes: VecDeque<Instant>,
+}
+
+impl Run {
+    fn new(walls: Walls, setup: Setup, descriptors: Vec<OwnedFd>) -> io::Result<Run> {
+        let missing = || io::Error::other("the supervisor sent too few descriptors");
+        let mut descriptors = descriptors.into_iter();
+        let stdout = descriptors.next().ok_or_else(missing)?;
+        let stderr = descriptors.next().ok_or_else(missing)?;
+        let artifacts: Vec<OwnedFd> = descriptors.collect();
+        if artifacts.len() != setup.components {
+            return Err(missing());
+        }
+        let directories = setup.grants.iter().map(|grant| source(grant, &walls)).collect::<io::Result<_>>()?;
+        Ok(Run {
+            walls,
+            setup,
+            stdout,
+            stderr,
+            artifacts,
+            directories,
+            threads: Threads::of_this_process(),
+            zygote: 0,
+            crashes: VecDeque::new(),
+        })
+    }
+
+    /// The view of each grant that a process has unless its parent narrows it.
+    fn base_views(&self) -> io::Result<Vec<OwnedFd>> {
+        let views = self.setup.grants.iter().zip(&self.directories).map(|(grant, directory)| match grant {
+            Grant::Host { read_only, .. } => self.view(directory, *read_only),
+            Grant::Tmp { .. } => directory.try_clone(),
+        });
+        views.collect()
+    }
+
+    /// A directory as a worker may have it: a detached mount, or without a mount namespace the directory itself.
+    fn view(&self, directory: &OwnedFd, read_only: bool) -> io::Result<OwnedFd> {
+        if self.walls.empty_root {
+            sandbox::clone_directory(directory.as_fd(), read_only)
+        } else {
+            directory.try_clone()
+        }
+    }
+
+    fn narrow(&self, grant: usize, path: &Path, read_only: bool) -> io::Result<OwnedFd> {
+        let directory = self.directories.get(grant).ok_or(io::ErrorKind::NotFound)?;
+        let below = match path.as_os_str().is_empty() {
+            true => directory.try_clone()?,
+            false => sandbox::subdirectory(directory.as_fd(), path)?,
+        };
+        self.view(&below, read_only)
+    }
+
+    fn start_zygote(&mut self, control: &Channel<FromInit, ToInit>) -> io::Result<()> {
+        let (ours, theirs) = wire::pair()?;
+        // Out of the way of the numbers that the zygote clears.
+        let theirs = zygote::own(theirs)?;
+        // With a mount namespace of its own it can have an empty root while init still finds directories.
+        let namespaces = if self.walls.empty_root { libc::CLONE_NEWNS } else { 0 };
+        let Fork::Parent { pid, .. } = sandbox::clone_process(&self.threads, false, namespaces)? else {
+            drop(ours);
+            let files = if self.directories.is_empty() { seccomp::Files::None } else { seccomp::Files::Granted };
+            let zygote = Zygote {
+                control: theirs,
+                stdout: &self.stdout,
+                stderr: &self.stderr,
+                artifacts: &self.artifacts,
+                walls: &self.walls,
+                user: self.setup.user.filter(|_| !self.walls.has(Namespace::User)),
+                limits: self.setup.limits,
+                files,
+            };
+            zygote.main()
+        };
+        self.zygote = pid;
+        control.send(&FromInit::Zygote { pid }, &[ours.as_fd()])
+    }
+
+    fn serve(&mut self, control: &mut Channel<FromInit, ToInit>) -> io::Result<()> {
+        let deaths = signals::child_deaths()?;
+        loop {
+            let mut polled = [PollFd::new(control, PollFlags::IN), PollFd::new(&deaths, PollFlags::IN)];
+            match rustix::event::poll(&mut polled, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let [asked, died] = polled.map(|one| !one.revents().is_empty());
+            if died {
+                signals::acknowledge(&deaths);
+                self.reap(control)?;
+            }
+            if asked && !self.answer(control)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Answers what has arrived. Returns false when the supervisor is gone.
+    fn answer(&mut self, control: &mut Channel<FromInit, ToInit>) -> io::Result<bool> {
+        loop {
+            match control.try_receive()? {
+                Received::Message(ToInit::Narrow { ticket, grant, path, read_only }, _) => {
+                    match self.narrow(grant, &path, read_only) {
+                        Ok(view) => control.send(&FromInit::Narrowed { ticket, error: None }, &[view.as_fd()])?,
+                        Err(error) => {
+                            control.send(&FromInit::Narrowed { ticket, error: Some(error.to_string()) }, &[])?;
+                        }
+                    }
+                }
+                Received::Message(ToInit::Setup(_), _) => {}
+                Received::Empty => return Ok(true),
+                Received::Closed => return Ok(false),
+            }
+        }
+    }
+
+    fn reap(&mut self, control: &Channel<FromInit, ToInit>) -> io::Result<()> {
+        while let Some((pid, status, usage)) = sandbox::reap()? {
+            if pid != self.zygote {
+                control.send(&FromInit::Reaped { pid, status, usage }, &[])?;
+                continue;
+            }
+            let now = Instant::now();
+            self.crashes.push_back(now);
+            self.crashes.retain(|&crash| now.duration_since(crash) < CRASH_WINDOW);
+            if self.crashes.len() >= MAX_CRASHES {
+                return Err(io::Error::other(format!("the zygote keeps dying ({status:?})")));
+            }
+            self.start_zygote(control)?;
+        }
+        Ok(())
+    }
+}
+
+/// The directory behind a grant, in this process's mount namespace.
+fn source(grant: &Grant, walls: &Walls) -> io::Result<OwnedFd> {
+    let named = |what: String| move |error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
+    match grant {
+        Grant::Host { path, .. } => {
+            sandbox::host_directory(path).map_err(named(format!("can't open the directory {}", path.display())))
+        }
+        Grant::Tmp { capacity_bytes } if walls.has(Namespace::Mount) => {
+            sandbox::private_tmp(*capacity_bytes).map_err(named("can't make the private /tmp".to_owned()))
+        }
+        Grant::Tmp { .. } => {
+            Err(io::Error::other("a private /tmp needs a mount namespace, which this machine refuses; use --dir instead"))
+        }
+    }
+}

@@ -1,0 +1,585 @@
+//! The supervisor: owns a run, decides everything, trusts nobody.
+//!
+//! One thread with one epoll set. All decisions are made by [`table::Table`], a pure value; this module turns what
+//! arrives on descriptors into events for it, and its actions into messages and signals. A message is bounded by the
+//! channel, and what a worker says is checked where it is acted on.
+
+mod controller;
+mod report;
+mod spawn;
+mod table;
+#[cfg(test)]
+mod table_tests;
+mod workers;
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::Timespec;
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions};
+use wasmproc_sandbox::{Usage, WaitStatus, Walls};
+
+pub use controller::Controller;
+pub(crate) use controller::{Orders, connected};
+pub use report::{Outcome, ProcessReport, ProcessState, ProcessView, Report};
+pub(crate) use spawn::{Component, Limits, MAX_DIRECTORIES, Plan, View, guest_path};
+pub(crate) use table::main_start;
+
+use crate::error::{Context, Error, Result};
+use crate::wire::init::{FromInit, Setup, ToInit};
+use crate::wire::worker::{Start, ToWorker};
+use crate::wire::zygote::{FromZygote, ToZygote, WorkerId};
+use crate::wire::{Channel, Received};
+use crate::{Cause, Pid};
+use controller::Order;
+use report::Recorder;
+use table::{Action, Event, Table};
+use workers::Workers;
+
+/// Who looks after a run: hears what happens in it, and interrupts it.
+pub trait Attendant {
+    /// A descriptor that becomes readable when there is an interruption to take.
+    fn interruption(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+
+    /// Takes the interruption that the descriptor tells of.
+    fn take_interruption(&mut self) -> Option<Interruption> {
+        None
+    }
+
+    /// Called once a second while `name` is being compiled, after the first.
+    fn still_compiling(&mut self, _name: &str, _since: Duration) {}
+
+    /// Called when a compilation has ended.
+    fn compiled(&mut self) {}
+
+    /// Something is not as it should be, and the work goes on. One line.
+    fn warn(&mut self, _message: &str) {}
+
+    /// A process has ended.
+    fn ended(&mut self, _process: &ProcessReport) {}
+
+    /// The answer to [`Interruption::Inspect`]: the processes that are alive, parents first.
+    fn inspect(&mut self, _processes: &[ProcessView]) {}
+}
+
+/// An attendant that leaves everything alone.
+impl Attendant for () {}
+
+/// What an attendant may want in the middle of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// End everything, by request first, as if this signal had come.
+    Stop { signal: u8 },
+    /// Show what is going on.
+    Inspect,
+}
+
+/// All that a run is made of.
+pub(crate) struct Ingredients {
+    pub(crate) setup: Setup,
+    pub(crate) artifacts: Vec<OwnedFd>,
+    pub(crate) stdin: OwnedFd,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
+    pub(crate) components: Vec<Component>,
+    pub(crate) limits: Limits,
+    pub(crate) plan: Plan,
+    pub(crate) start: Start,
+    pub(crate) grace: Duration,
+    pub(crate) strict: bool,
+    pub(crate) list_processes: bool,
+}
+
+/// Why a run broke off.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The zygote could not load the artifact of the component with this number.
+    Artifact(usize, String),
+    /// The component with this number imports what nobody provides.
+    Unlinkable(usize, String),
+    Run(Error),
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Broken {
+        Broken::Run(error)
+    }
+}
+
+const INIT: u64 = 0;
+const ZYGOTE: u64 = 1;
+const INTERRUPTION: u64 = 2;
+const ORDERS: u64 = 3;
+/// A worker's number is added to this.
+const FIRST_WORKER: u64 = 16;
+
+/// Messages taken from one worker before the others have their turn.
+const TURN: usize = 32;
+
+/// A run in progress.
+pub(crate) struct Supervisor<'a> {
+    attendant: &'a mut dyn Attendant,
+    orders: &'a controller::Orders,
+    epoll: OwnedFd,
+    began: Instant,
+    init: Channel<ToInit, FromInit>,
+    doorstep: Child,
+    init_process: Option<OwnedFd>,
+    zygote: Option<Channel<ToZygote, FromZygote>>,
+    /// Forks that were asked for before there was a zygote.
+    unsent_forks: Vec<WorkerId>,
+    workers: Workers,
+    table: Table,
+    /// Deaths of workers whose birth has not been announced yet, by their number in the run's namespace.
+    early_deaths: HashMap<i32, (WaitStatus, Usage)>,
+    /// Views that are being made for starting processes.
+    narrowing: HashMap<u64, Narrowing>,
+    last_ticket: u64,
+    /// Views that are ready, for processes without a worker yet.
+    narrowed: HashMap<Pid, Vec<OwnedFd>>,
+    /// The run's grants as init passed them on.
+    grants: Vec<OwnedFd>,
+    stdin: Option<OwnedFd>,
+    grace: Duration,
+    strict: bool,
+    stopped_by: Option<u8>,
+    recorder: Recorder,
+    broken: Option<Broken>,
+    finished: Option<Cause>,
+}
+
+struct Narrowing {
+    pid: Pid,
+    views: Vec<Option<OwnedFd>>,
+    missing: usize,
+    first_ticket: u64,
+}
+
+/// Runs to the end.
+pub(crate) fn run(
+    ingredients: Ingredients,
+    orders: &controller::Orders,
+    attendant: &mut dyn Attendant,
+) -> Result<Outcome, Broken> {
+    let mut supervisor = Supervisor::begin(ingredients, orders, attendant)?;
+    let result = supervisor.serve();
+    supervisor.tear_down();
+    if let Some(broken) = supervisor.broken.take() {
+        return Err(broken);
+    }
+    let cause = result?;
+    Ok(supervisor.recorder.outcome(cause, supervisor.stopped_by))
+}
+
+impl<'a> Supervisor<'a> {
+    fn begin(
+        ingredients: Ingredients,
+        orders: &'a controller::Orders,
+        attendant: &'a mut dyn Attendant,
+    ) -> Result<Supervisor<'a>> {
+        let (ours, theirs) = crate::wire::pair().context(|| "can't make a socket for init".to_owned())?;
+        let doorstep = crate::role::start(crate::role::Role::Init, theirs)?;
+        let mut init: Channel<ToInit, FromInit> = Channel::with_descriptors(ours);
+        let mut descriptors = vec![ingredients.stdout, ingredients.stderr];
+        descriptors.extend(ingredients.artifacts);
+        init.post(&ToInit::Setup(ingredients.setup), descriptors).context(|| "init does not listen".to_owned())?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "can't make an epoll set".to_owned())?;
+        let mut supervisor = Supervisor {
+            attendant,
+            orders,
+            epoll,
+            began: Instant::now(),
+            init,
+            doorstep,
+            init_process: None,
+            zygote: None,
+            unsent_forks: Vec::new(),
+            workers: Workers::default(),
+            table: Table::new(ingredients.limits, ingredients.components),
+            early_deaths: HashMap::new(),
+            narrowing: HashMap::new(),
+            last_ticket: 0,
+            narrowed: HashMap::new(),
+            grants: Vec::new(),
+            stdin: Some(ingredients.stdin),
+            grace: ingredients.grace,
+            strict: ingredients.strict,
+            stopped_by: None,
+            recorder: Recorder::new(ingredients.list_processes),
+            broken: None,
+            finished: None,
+        };
+        watch(&supervisor.epoll, &supervisor.init, INIT)?;
+        watch(&supervisor.epoll, supervisor.orders.bell(), ORDERS)?;
+        if let Some(interruption) = supervisor.attendant.interruption() {
+            watch(&supervisor.epoll, interruption, INTERRUPTION)?;
+        }
+        let actions = supervisor.table.begin(ingredients.plan, ingredients.start, Duration::ZERO);
+        supervisor.act(actions);
+        Ok(supervisor)
+    }
+
+    fn serve(&mut self) -> Result<Cause, Broken> {
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
+        loop {
+            if let Some(cause) = self.finished.take() {
+                return Ok(cause);
+            }
+            if let Some(broken) = self.broken.take() {
+                return Err(broken);
+            }
+            let timeout = self.table.next_deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
+            let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+            events.clear();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error).context(|| "can't wait for events".to_owned())?,
+            }
+            for event in &events {
+                // Copied out of a packed structure.
+                let (data, flags) = (event.data.u64(), event.flags);
+                match data {
+                    INIT => self.hear_init()?,
+                    ZYGOTE => self.hear_zygote(),
+                    INTERRUPTION => self.interrupted(),
+                    ORDERS => self.ordered(),
+                    token => self.hear_worker(WorkerId(token - FIRST_WORKER), flags),
+                }
+            }
+            self.handle(Event::Tick);
+        }
+    }
+
+    /// Feeds the table one event, and does what it says.
+    fn handle(&mut self, event: Event) {
+        let actions = self.table.handle(event, self.began.elapsed());
+        self.act(actions);
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Fork(worker) => self.fork(worker),
+                Action::Start(worker, start, views) => self.start(worker, *start, &views),
+                Action::Narrow(pid, views) => self.narrow(pid, &views),
+                Action::Tell(worker, message) => self.tell(worker, &message, Vec::new()),
+                Action::Kill(worker) => self.workers.kill(worker),
+                Action::Ended(record) => {
+                    self.narrowed.remove(&record.pid);
+                    let report = self.recorder.record(*record);
+                    self.attendant.ended(&report);
+                }
+                Action::Finished(cause) => self.finished = Some(cause),
+            }
+        }
+    }
+
+    // --- what the table wants ---
+
+    fn fork(&mut self, worker: WorkerId) {
+        if self.zygote.is_none() {
+            return self.unsent_forks.push(worker);
+        }
+        let socket = match self.workers.expect(worker) {
+            Ok(socket) => socket,
+            Err(error) => return self.handle(Event::NotForked(worker, error.to_string())),
+        };
+        if let Some(zygote) = &mut self.zygote {
+            // A zygote that is gone is replaced, and asked again.
+            let _ = zygote.post(&ToZygote::Fork(worker), vec![socket]);
+            let _ = watch_also_for_writing(&self.epoll, &*zygote, ZYGOTE, zygote.has_backlog());
+        }
+    }
+
+    fn start(&mut self, worker: WorkerId, mut start: Start, views: &[View]) {
+        let mut descriptors = Vec::new();
+        if start.stdin {
+            descriptors.extend(self.stdin.take());
+        }
+        start.stdin = !descriptors.is_empty();
+        let own = self.narrowed.remove(&start.pid);
+        let result = match own {
+            Some(own) => Ok(own),
+            None => views.iter().map(|view| self.grants[view.grant].try_clone()).collect::<std::io::Result<Vec<_>>>(),
+        };
+        match result {
+            Ok(views) => descriptors.extend(views),
+            Err(error) => {
+                let reason = format!("its directories can't be passed on: {error}");
+                return self.handle(Event::Misbehaved(worker, reason));
+            }
+        }
+        self.tell(worker, &ToWorker::Start(Box::new(start)), descriptors);
+    }
+
+    fn tell(&mut self, worker: WorkerId, message: &ToWorker, descriptors: Vec<OwnedFd>) {
+        let Some(channel) = self.workers.channel(worker) else { return };
+        match channel.post(message, descriptors) {
+            Ok(()) => {
+                if channel.has_backlog() {
+                    let _ = watch_also_for_writing(&self.epoll, &*channel, FIRST_WORKER + worker.0, true);
+                }
+            }
+            // It is dying, and its death will be reported.
+            Err(error) if error.kind() != std::io::ErrorKind::TimedOut => {}
+            Err(error) => self.handle(Event::Misbehaved(worker, format!("its worker is stalled: {error}"))),
+        }
+    }
+
+    fn narrow(&mut self, pid: Pid, views: &[View]) {
+        let first_ticket = self.last_ticket + 1;
+        for view in views {
+            self.last_ticket += 1;
+            let ticket = self.last_ticket;
+            let request =
+                ToInit::Narrow { ticket, grant: view.grant, path: view.path.clone(), read_only: view.read_only };
+            // If init is gone, so is the run.
+            let _ = self.init.post(&request, Vec::new());
+        }
+        let empty = views.iter().map(|_| None).collect();
+        self.narrowing.insert(first_ticket, Narrowing { pid, views: empty, missing: views.len(), first_ticket });
+        let _ = watch_also_for_writing(&self.epoll, &self.init, INIT, self.init.has_backlog());
+    }
+
+    // --- what arrives ---
+
+    fn hear_init(&mut self) -> Result<(), Broken> {
+        if self.init.has_backlog() && self.init.flush().unwrap_or(true) {
+            let _ = watch_also_for_writing(&self.epoll, &self.init, INIT, false);
+        }
+        loop {
+            match self.init.try_receive() {
+                Ok(Received::Message(message, descriptors)) => self.init_said(message, descriptors)?,
+                Ok(Received::Empty) => return Ok(()),
+                Ok(Received::Closed) => {
+                    return Err(Error::failed("init was killed, and the whole run with it").into());
+                }
+                Err(error) => return Err(Error::failed(format!("init can't be understood: {error}")).into()),
+            }
+        }
+    }
+
+    fn init_said(&mut self, message: FromInit, mut descriptors: Vec<OwnedFd>) -> Result<(), Broken> {
+        match message {
+            FromInit::Born => self.init_process = descriptors.pop(),
+            FromInit::Ready(walls) => self.init_ready(walls, descriptors)?,
+            FromInit::Failed(message) => return Err(Error::failed(crate::cause::printable(&message)).into()),
+            FromInit::Zygote { .. } => {
+                if let Some(socket) = descriptors.pop() {
+                    self.new_zygote(socket)?;
+                }
+            }
+            FromInit::Narrowed { ticket, error } => self.view_made(ticket, descriptors.pop(), error),
+            FromInit::Reaped { pid, status, usage } => match self.workers.find(pid) {
+                Some(worker) => self.worker_died(worker, status, usage),
+                None => drop(self.early_deaths.insert(pid, (status, usage))),
+            },
+        }
+        Ok(())
+    }
+
+    fn init_ready(&mut self, walls: Walls, grants: Vec<OwnedFd>) -> Result<(), Broken> {
+        if let Some(warning) = walls.warning() {
+            if self.strict {
+                return Err(Error::failed(format!("--strict: {warning}")).into());
+            }
+            self.attendant.warn(&warning);
+        }
+        self.grants = grants;
+        self.recorder.walls = walls;
+        Ok(())
+    }
+
+    fn new_zygote(&mut self, socket: OwnedFd) -> Result<(), Broken> {
+        if self.zygote.is_some() {
+            // What the dead one still said comes first; what it didn't say never happened.
+            self.hear_zygote();
+            if let Some(broken) = self.broken.take() {
+                return Err(broken);
+            }
+            self.zygote = None;
+            self.early_deaths.clear();
+            self.workers.forget_expected();
+        }
+        let zygote = Channel::with_descriptors(socket);
+        watch(&self.epoll, &zygote, ZYGOTE)?;
+        let first = self.zygote.is_none() && !self.unsent_forks.is_empty();
+        self.zygote = Some(zygote);
+        if first {
+            for worker in std::mem::take(&mut self.unsent_forks) {
+                self.fork(worker);
+            }
+        } else {
+            self.handle(Event::ZygoteLost);
+        }
+        Ok(())
+    }
+
+    fn hear_zygote(&mut self) {
+        loop {
+            let Some(zygote) = &mut self.zygote else { return };
+            if zygote.has_backlog() && zygote.flush().unwrap_or(true) {
+                let _ = watch_also_for_writing(&self.epoll, &*zygote, ZYGOTE, false);
+            }
+            match zygote.try_receive() {
+                Ok(Received::Message(message, descriptors)) => self.zygote_said(message, descriptors),
+                Ok(Received::Empty) => return,
+                // Init starts another.
+                Ok(Received::Closed) | Err(_) => {
+                    let _ = epoll::delete(&self.epoll, &*zygote);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn zygote_said(&mut self, message: FromZygote, mut descriptors: Vec<OwnedFd>) {
+        match message {
+            FromZygote::Ready => {}
+            FromZygote::BadArtifact(number, reason) => self.broken = Some(Broken::Artifact(number, reason)),
+            FromZygote::Unlinkable(number, reason) => self.broken = Some(Broken::Unlinkable(number, reason)),
+            FromZygote::Failed(reason) => {
+                let reason = crate::cause::printable(&reason);
+                self.broken = Some(Error::failed(format!("the zygote can't work here: {reason}")).into());
+            }
+            FromZygote::Forked { worker, pid } => {
+                let Some(pidfd) = descriptors.pop() else { return };
+                let Some(channel) = self.workers.born(worker, pid, pidfd) else { return };
+                let watched = watch(&self.epoll, channel, FIRST_WORKER + worker.0);
+                self.handle(Event::Forked(worker));
+                if let Err(error) = watched {
+                    self.handle(Event::Misbehaved(worker, error.to_string()));
+                }
+                if let Some((status, usage)) = self.early_deaths.remove(&pid) {
+                    self.worker_died(worker, status, usage);
+                }
+            }
+            FromZygote::NotForked { worker, reason } => {
+                self.workers.remove(worker);
+                self.handle(Event::NotForked(worker, reason));
+            }
+        }
+    }
+
+    fn hear_worker(&mut self, worker: WorkerId, flags: EventFlags) {
+        if flags.contains(EventFlags::OUT)
+            && let Some(channel) = self.workers.channel(worker)
+            && channel.flush().unwrap_or(true)
+        {
+            let _ = watch_also_for_writing(&self.epoll, &*channel, FIRST_WORKER + worker.0, false);
+        }
+        self.take_messages(worker, TURN);
+    }
+
+    /// Takes up to `most` messages of a worker.
+    fn take_messages(&mut self, worker: WorkerId, most: usize) {
+        for _ in 0..most {
+            let Some(channel) = self.workers.channel(worker) else { return };
+            match channel.try_receive() {
+                Ok(Received::Message(message, _)) => self.handle(Event::Said(worker, message)),
+                Ok(Received::Empty) => return,
+                Ok(Received::Closed) => {
+                    // It is dying; its death will be reported.
+                    let _ = epoll::delete(&self.epoll, &*channel);
+                    return;
+                }
+                Err(error) => {
+                    let _ = epoll::delete(&self.epoll, &*channel);
+                    return self.handle(Event::Misbehaved(worker, format!("its worker breaks the rules: {error}")));
+                }
+            }
+        }
+    }
+
+    fn worker_died(&mut self, worker: WorkerId, status: WaitStatus, usage: Usage) {
+        // Its last words are still in the socket. Bounded by what a socket holds.
+        self.take_messages(worker, usize::MAX);
+        self.workers.remove(worker);
+        self.handle(Event::Reaped(worker, status, usage));
+    }
+
+    fn view_made(&mut self, ticket: u64, view: Option<OwnedFd>, error: Option<String>) {
+        let Some((&first, _)) = self
+            .narrowing
+            .iter()
+            .find(|(first, narrowing)| (**first..**first + narrowing.views.len() as u64).contains(&ticket))
+        else {
+            return;
+        };
+        if let (None, Some(narrowing)) = (&view, self.narrowing.remove(&first)) {
+            let reason = format!("a directory can't be passed on: {}", error.unwrap_or_default());
+            return self.handle(Event::Narrowed(narrowing.pid, Err(reason)));
+        }
+        let Some(narrowing) = self.narrowing.get_mut(&first) else { return };
+        narrowing.views[(ticket - narrowing.first_ticket) as usize] = view;
+        narrowing.missing -= 1;
+        if narrowing.missing == 0
+            && let Some(narrowing) = self.narrowing.remove(&first)
+        {
+            self.narrowed.insert(narrowing.pid, narrowing.views.into_iter().flatten().collect());
+            self.handle(Event::Narrowed(narrowing.pid, Ok(())));
+        }
+    }
+
+    fn interrupted(&mut self) {
+        match self.attendant.take_interruption() {
+            Some(Interruption::Stop { signal }) => {
+                self.stopped_by.get_or_insert(signal);
+                self.handle(Event::Stop { grace: self.grace });
+            }
+            Some(Interruption::Inspect) => {
+                let views = report::views(self.table.snapshot(), self.began.elapsed(), &self.workers);
+                self.attendant.inspect(&views);
+            }
+            None => {}
+        }
+    }
+
+    fn ordered(&mut self) {
+        for order in self.orders.take() {
+            match order {
+                Order::Stop { grace } => self.handle(Event::Stop { grace }),
+                Order::Kill => self.handle(Event::Kill),
+                Order::Inspect(answer) => {
+                    let views = report::views(self.table.snapshot(), self.began.elapsed(), &self.workers);
+                    // Somebody who stopped waiting needs no answer.
+                    let _ = answer.send(views);
+                }
+            }
+        }
+    }
+
+    // --- the end ---
+
+    /// Ends everything that is left, and reaps what is this process's own.
+    fn tear_down(&mut self) {
+        self.workers.kill_all();
+        match &self.init_process {
+            Some(init) => {
+                // The kernel ends the namespace with its first process.
+                let _ = rustix::process::pidfd_send_signal(init, rustix::process::Signal::KILL);
+                // A host program that reaps all children may have been faster.
+                let _ = rustix::process::waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
+            }
+            None => {
+                let _ = self.doorstep.kill();
+            }
+        }
+        let _ = self.doorstep.wait();
+    }
+}
+
+fn watch(epoll: &OwnedFd, source: impl AsFd, token: u64) -> Result<()> {
+    epoll::add(epoll, source, EventData::new_u64(token), EventFlags::IN).context(|| "can't watch a descriptor".to_owned())
+}
+
+fn watch_also_for_writing(epoll: &OwnedFd, source: impl AsFd, token: u64, writing: bool) -> rustix::io::Result<()> {
+    let flags = if writing { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
+    epoll::modify(epoll, source, EventData::new_u64(token), flags)
+}

@@ -1,0 +1,426 @@
+//! A task to run: what it is, what it is granted, what limits it has.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use wasmproc_sandbox::{self as sandbox, Identity, ProcessLimits};
+
+use crate::artifact::{Artifact, Cache};
+use crate::error::{Context, Error, Result};
+use crate::supervisor::{self, Attendant, Broken, Component, Controller, Ingredients, Limits, Outcome, Plan, View};
+use crate::wire::MAX_TEXT_BYTES;
+use crate::wire::init::{Grant, Setup};
+
+/// Whether a directory may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    ReadOnly,
+    ReadWrite,
+}
+
+/// A task and all that it is granted: nothing, unless said here.
+#[derive(Debug)]
+pub struct Task {
+    program: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    directories: Vec<(Grant, String)>,
+    components: Vec<(String, PathBuf)>,
+    timeout: Option<Duration>,
+    cpu_time: Option<Duration>,
+    max_memory_bytes: u64,
+    max_total_memory_bytes: u64,
+    max_processes: usize,
+    grace: Duration,
+    user: Option<Identity>,
+    strict: bool,
+    list_processes: bool,
+    cache: bool,
+    stdio: [Option<OwnedFd>; 3],
+}
+
+/// Directories of one run.
+const MAX_GRANTS: usize = supervisor::MAX_DIRECTORIES;
+/// Components of one run; each is a descriptor in one message.
+const MAX_COMPONENTS: usize = 32;
+/// Results that ended processes left and nobody has taken yet.
+const MAX_KEPT_OUTPUT_BYTES: u64 = 256 << 20;
+
+impl Task {
+    /// What a process may use of memory unless said otherwise: 1 GiB.
+    pub const DEFAULT_MAX_MEMORY_BYTES: u64 = 1 << 30;
+    /// What all processes of a run may use together unless said otherwise: 4 GiB.
+    pub const DEFAULT_MAX_TOTAL_MEMORY_BYTES: u64 = 4 << 30;
+    /// How many processes a run may have at a time unless said otherwise.
+    pub const DEFAULT_MAX_PROCESSES: usize = 1024;
+    /// How long a run that listens to stop requests may take to end unless said otherwise.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(2);
+
+    /// A task that runs the WebAssembly file `program`: a component that exports `wasi:cli/run`, a core module for
+    /// WASI preview 1, or the text form of either.
+    pub fn new(program: impl Into<PathBuf>) -> Task {
+        Task {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directories: Vec::new(),
+            components: Vec::new(),
+            timeout: None,
+            cpu_time: None,
+            max_memory_bytes: Task::DEFAULT_MAX_MEMORY_BYTES,
+            max_total_memory_bytes: Task::DEFAULT_MAX_TOTAL_MEMORY_BYTES,
+            max_processes: Task::DEFAULT_MAX_PROCESSES,
+            grace: Task::DEFAULT_GRACE,
+            user: None,
+            strict: false,
+            list_processes: false,
+            cache: true,
+            stdio: [None, None, None],
+        }
+    }
+
+    /// Adds an argument. The guest finds the program's file name before the first one.
+    pub fn arg(mut self, argument: impl Into<String>) -> Task {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl Into<String>>) -> Task {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of the guest's environment, which is otherwise empty.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Task {
+        let name = name.into();
+        self.environment.retain(|(other, _)| *other != name);
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// Grants the directory `host`, which the guest sees as `guest`. Its working directory is `/`.
+    pub fn directory(mut self, host: impl Into<PathBuf>, guest: impl Into<String>, access: Access) -> Task {
+        let grant = Grant::Host { path: host.into(), read_only: access == Access::ReadOnly };
+        self.directories.push((grant, guest.into()));
+        self
+    }
+
+    /// Grants a private `/tmp` in memory, shared by the processes of the run, that holds at most this much.
+    pub fn tmp(mut self, capacity_bytes: u64) -> Task {
+        self.directories.push((Grant::Tmp { capacity_bytes }, "/tmp".to_owned()));
+        self
+    }
+
+    /// Grants the component in `file` under a name, so that guests can start processes of it.
+    pub fn component(mut self, name: impl Into<String>, file: impl Into<PathBuf>) -> Task {
+        self.components.push((name.into(), file.into()));
+        self
+    }
+
+    /// Kills the run after this much wall time. By default there is no such limit.
+    pub fn timeout(mut self, timeout: Duration) -> Task {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Kills a process that has used this much processor time. By default there is no such limit.
+    pub fn cpu_time(mut self, limit: Duration) -> Task {
+        self.cpu_time = Some(limit);
+        self
+    }
+
+    /// Limits all memories and tables of one process together.
+    pub fn max_memory(mut self, bytes: u64) -> Task {
+        self.max_memory_bytes = bytes;
+        self
+    }
+
+    /// Limits all memories and tables of all processes together.
+    pub fn max_total_memory(mut self, bytes: u64) -> Task {
+        self.max_total_memory_bytes = bytes;
+        self
+    }
+
+    /// Limits how many processes there can be at a time.
+    pub fn max_processes(mut self, processes: usize) -> Task {
+        self.max_processes = processes;
+        self
+    }
+
+    /// How long a run that listens to stop requests may take to end when it is stopped.
+    pub fn grace(mut self, grace: Duration) -> Task {
+        self.grace = grace;
+        self
+    }
+
+    /// The user whose rights workers have on a host where this program is root and user namespaces can't be had.
+    /// Elsewhere it is not used: workers have the rights of the invoking user.
+    pub fn user(mut self, user: Identity) -> Task {
+        self.user = Some(user);
+        self
+    }
+
+    /// Fails instead of warning when this machine refuses a layer of the sandbox.
+    pub fn strict(mut self, strict: bool) -> Task {
+        self.strict = strict;
+        self
+    }
+
+    /// Lists every process in the report.
+    pub fn list_processes(mut self, list: bool) -> Task {
+        self.list_processes = list;
+        self
+    }
+
+    /// Whether compiled artifacts are taken from and kept in the user's cache; they are by default.
+    pub fn use_cache(mut self, cache: bool) -> Task {
+        self.cache = cache;
+        self
+    }
+
+    /// Standard input; by default this program's own.
+    pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> Task {
+        self.stdio[0] = Some(stdin.into());
+        self
+    }
+
+    /// Standard output; by default this program's own.
+    pub fn stdout(mut self, stdout: impl Into<OwnedFd>) -> Task {
+        self.stdio[1] = Some(stdout.into());
+        self
+    }
+
+    /// Standard error; by default this program's own.
+    pub fn stderr(mut self, stderr: impl Into<OwnedFd>) -> Task {
+        self.stdio[2] = Some(stderr.into());
+        self
+    }
+
+    /// Runs the task on this thread, to its end.
+    ///
+    /// # Errors
+    /// When there is no such file, it can't be run, or the run can't be set up. A task that ends badly is no error:
+    /// see [`Outcome::cause`].
+    pub fn run(self) -> Result<Outcome> {
+        self.prepare(&mut ())?.wait(&mut ())
+    }
+
+    /// Compiles what has to be compiled. The task begins with [`Running::wait`].
+    pub fn prepare(self, attendant: &mut dyn Attendant) -> Result<Running> {
+        let cache = match self.cache {
+            true => Cache::of_user().inspect_err(|error| attendant.warn(&error.to_string())).ok(),
+            false => None,
+        };
+        self.check()?;
+        let (controller, orders) = supervisor::connected()?;
+        Ok(Running { artifacts: self.artifacts(cache.as_ref(), attendant)?, task: self, cache, controller, orders })
+    }
+
+    fn check(&self) -> Result<()> {
+        let text = self.arguments.iter().map(String::len).sum::<usize>()
+            + self.environment.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if text > MAX_TEXT_BYTES {
+            return Err(Error::invalid("arguments and environment have more than 1 MiB together: pass a file instead"));
+        }
+        if self.directories.len() > MAX_GRANTS {
+            return Err(Error::invalid(format!("a run can have {MAX_GRANTS} directories at most")));
+        }
+        if self.components.len() >= MAX_COMPONENTS {
+            return Err(Error::invalid(format!("a run can have {} further components at most", MAX_COMPONENTS - 1)));
+        }
+        if self.max_processes == 0 {
+            return Err(Error::invalid("a run needs at least one process: raise --max-processes"));
+        }
+        if let Some((name, _)) = self.environment.iter().find(|(name, value)| {
+            name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
+        }) {
+            return Err(Error::invalid(format!("the environment variable {name:?} can't be passed on")));
+        }
+        let names: Vec<&String> = self.components.iter().map(|(name, _)| name).collect();
+        if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
+            return Err(Error::invalid(format!("two components are named {}", twice.1)));
+        }
+        Ok(())
+    }
+
+    fn artifacts(&self, cache: Option<&Cache>, attendant: &mut dyn Attendant) -> Result<Vec<Artifact>> {
+        let files = std::iter::once(&self.program).chain(self.components.iter().map(|(_, file)| file));
+        let artifacts: Vec<Artifact> =
+            files.map(|file| Artifact::of_file(file, cache, attendant)).collect::<Result<_>>()?;
+        if artifacts[0].manifest.run().is_none() {
+            return Err(Error::cannot_run(format!(
+                "can't run {}: it doesn't export wasi:cli/run; a command does, a library doesn't",
+                self.program.display()
+            )));
+        }
+        Ok(artifacts)
+    }
+
+    fn views(&self) -> Result<Vec<View>> {
+        let mut views: Vec<View> = Vec::new();
+        for (grant, (source, guest)) in self.directories.iter().enumerate() {
+            let guest = supervisor::guest_path(guest).map_err(|refusal| Error::invalid(refusal.message))?;
+            if views.iter().any(|view| view.guest == guest) {
+                return Err(Error::invalid(format!("two directories are to be {guest} in the guest")));
+            }
+            let read_only = matches!(source, Grant::Host { read_only: true, .. });
+            views.push(View { guest, grant, path: PathBuf::new(), read_only, narrowed: false });
+        }
+        Ok(views)
+    }
+
+    fn grants(&self) -> Result<Vec<Grant>> {
+        let grant = |(grant, _): &(Grant, String)| match grant {
+            Grant::Host { path, read_only } => {
+                let path = real_directory(path)?;
+                Ok(Grant::Host { path, read_only: *read_only })
+            }
+            Grant::Tmp { .. } => Ok(grant.clone()),
+        };
+        self.directories.iter().map(grant).collect()
+    }
+
+    fn stdio(&self) -> Result<[OwnedFd; 3]> {
+        let own = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        let own = [own.0.as_fd(), own.1.as_fd(), own.2.as_fd()];
+        let stream = |index: usize| match &self.stdio[index] {
+            Some(given) => given.try_clone(),
+            // A stream that is closed here is an empty one there.
+            None => own[index].try_clone_to_owned().or_else(|_| nothing()),
+        };
+        let streams: std::io::Result<_> = (|| Ok([stream(0)?, stream(1)?, stream(2)?]))();
+        streams.context(|| "can't duplicate the standard streams".to_owned())
+    }
+
+    fn ingredients(&self, artifacts: &[Artifact]) -> Result<Ingredients> {
+        let [stdin, stdout, stderr] = self.stdio()?;
+        let terminals = [&stdin, &stdout, &stderr].map(rustix::termios::isatty);
+        let parallelism = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
+        let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let arguments: Vec<String> = std::iter::once(name).chain(self.arguments.iter().cloned()).collect();
+        let directories = self.views()?;
+        let mut start = supervisor::main_start(arguments.clone(), self.environment.clone(), parallelism);
+        start.terminals = terminals;
+        start.directories = directories.iter().map(|view| (view.guest.clone(), view.read_only)).collect();
+        let files = artifacts.iter().map(|artifact| artifact.file.try_clone()).collect::<std::io::Result<Vec<_>>>();
+        let grants = self.grants()?;
+        Ok(Ingredients {
+            setup: Setup {
+                grants,
+                user: self.user,
+                limits: ProcessLimits {
+                    // What the host side of a worker needs comes on top of what its guest may have.
+                    memory_bytes: self.max_memory_bytes.saturating_add(HOST_SIDE_BYTES),
+                    open_files: 1024,
+                },
+                components: artifacts.len(),
+            },
+            artifacts: files.context(|| "can't duplicate an artifact's descriptor".to_owned())?,
+            stdin,
+            stdout,
+            stderr,
+            components: self.known_components(artifacts),
+            limits: Limits {
+                max_processes: self.max_processes,
+                max_total_memory_bytes: self.max_total_memory_bytes,
+                max_kept_output_bytes: MAX_KEPT_OUTPUT_BYTES,
+            },
+            plan: Plan {
+                component: 0,
+                arguments,
+                environment: self.environment.clone(),
+                directories,
+                max_memory_bytes: self.max_memory_bytes,
+                cpu_time: self.cpu_time,
+                timeout: self.timeout,
+                terminals,
+                parallelism,
+            },
+            start,
+            grace: self.grace,
+            strict: self.strict,
+            list_processes: self.list_processes,
+        })
+    }
+
+    fn unlinkable(&self, number: usize, reason: &str) -> Error {
+        let named = number.checked_sub(1).and_then(|index| self.components.get(index));
+        let file = named.map_or(&self.program, |(_, file)| file).display();
+        let reason = crate::cause::printable(reason);
+        Error::cannot_run(format!("can't run {file}: it imports what wasmproc doesn't have: {reason}"))
+    }
+
+    fn known_components(&self, artifacts: &[Artifact]) -> Vec<Component> {
+        let names = std::iter::once(None).chain(self.components.iter().map(|(name, _)| Some(name.clone())));
+        let component = |(name, artifact): (Option<String>, &Artifact)| Component {
+            name,
+            has_run: artifact.manifest.run().is_some(),
+            has_entry: artifact.manifest.entry().is_some(),
+            starts_processes: artifact.manifest.starts_processes(),
+        };
+        names.zip(artifacts).map(component).collect()
+    }
+}
+
+/// Stacks, streams, messages in flight: what a worker needs beside its guest's memories and tables.
+const HOST_SIDE_BYTES: u64 = 96 << 20;
+
+/// A task that is ready to begin.
+#[derive(Debug)]
+pub struct Running {
+    task: Task,
+    artifacts: Vec<Artifact>,
+    cache: Option<Cache>,
+    controller: Controller,
+    orders: supervisor::Orders,
+}
+
+impl Running {
+    /// A handle by which other threads can end or inspect the run.
+    pub fn controller(&self) -> Controller {
+        self.controller.clone()
+    }
+
+    /// Runs the task on this thread, to its end.
+    ///
+    /// # Errors
+    /// When the run can't be set up, or breaks off through no fault of the task.
+    pub fn wait(mut self, attendant: &mut dyn Attendant) -> Result<Outcome> {
+        sandbox::raise_open_files();
+        // Every cached artifact can turn out to be useless once; what was just compiled can't.
+        for _ in 0..=self.artifacts.len() {
+            let ingredients = self.task.ingredients(&self.artifacts)?;
+            match supervisor::run(ingredients, &self.orders, attendant) {
+                Ok(outcome) => return Ok(outcome),
+                Err(Broken::Run(error)) => return Err(error),
+                Err(Broken::Unlinkable(number, reason)) => return Err(self.task.unlinkable(number, &reason)),
+                Err(Broken::Artifact(number, reason)) => {
+                    let useless = self.artifacts.get(number).is_some_and(Artifact::discard);
+                    if !useless {
+                        let reason = crate::cause::printable(&reason);
+                        return Err(Error::failed(format!("the compiled artifact can't be loaded: {reason}")));
+                    }
+                    self.artifacts = self.task.artifacts(self.cache.as_ref(), attendant)?;
+                }
+            }
+        }
+        Err(Error::failed("compiled artifacts can't be loaded: clear the cache with wasmproc cache clear"))
+    }
+}
+
+/// The directory's real name, so that what is granted is what was meant.
+fn real_directory(path: &Path) -> Result<PathBuf> {
+    let shown = path.display();
+    let real = std::fs::canonicalize(path).map_err(|error| Error::invalid(format!("can't grant {shown}: {error}")))?;
+    match real.is_dir() {
+        true => Ok(real),
+        false => Err(Error::invalid(format!("can't grant {shown}: it is not a directory; grant the one it lies in"))),
+    }
+}
+
+fn nothing() -> std::io::Result<OwnedFd> {
+    Ok(File::options().read(true).write(true).open("/dev/null")?.into())
+}

@@ -1,0 +1,304 @@
+//! A socket that carries whole messages with descriptors.
+//!
+//! The socket is of type SEQPACKET, so one `recv` is one packet. A message longer than a packet travels as several:
+//! each begins with a byte that says whether more follow. The descriptors of a message travel with its last packet.
+//! Received bytes are buffered up to a bound and never trusted.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::MAX_MESSAGE_BYTES;
+
+/// Payload bytes of one packet. Small enough that the kernel finds the memory for it without effort.
+const PACKET_BYTES: usize = 32 * 1024;
+/// The most descriptors in one message.
+pub(crate) const MAX_DESCRIPTORS: usize = 64;
+/// Packets waiting for a peer that doesn't read; beyond it the peer is given up.
+const MAX_OUTBOX_PACKETS: usize = 8 * MAX_MESSAGE_BYTES / PACKET_BYTES;
+
+const LAST: u8 = 0;
+const MORE: u8 = 1;
+
+/// Two connected sockets, closed on exec.
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC;
+    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+}
+
+/// One end of a connection that sends `Out` and receives `In`.
+#[derive(Debug)]
+pub(crate) struct Channel<Out, In> {
+    socket: OwnedFd,
+    /// The packets of a message of which more are to come.
+    partial: Vec<u8>,
+    packet: Box<[u8]>,
+    outbox: VecDeque<Packet>,
+    /// How many descriptors a message may bring; more are closed by the kernel.
+    descriptors: usize,
+    messages: PhantomData<fn(Out) -> In>,
+}
+
+#[derive(Debug)]
+struct Packet {
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+/// What [`Channel::try_receive`] found.
+#[derive(Debug)]
+pub(crate) enum Received<In> {
+    Message(In, Vec<OwnedFd>),
+    /// Nothing now.
+    Empty,
+    /// The peer is gone.
+    Closed,
+}
+
+impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
+    /// A channel whose peer may not send descriptors.
+    pub(crate) fn new(socket: OwnedFd) -> Self {
+        Channel {
+            socket,
+            partial: Vec::new(),
+            packet: Box::default(),
+            outbox: VecDeque::new(),
+            descriptors: 0,
+            messages: PhantomData,
+        }
+    }
+
+    /// A channel whose peer may send descriptors.
+    pub(crate) fn with_descriptors(socket: OwnedFd) -> Self {
+        Channel { descriptors: MAX_DESCRIPTORS, ..Channel::new(socket) }
+    }
+
+    /// Sends a message, waiting for the peer to read if need be.
+    pub(crate) fn send(&self, message: &Out, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let bytes = encode(message)?;
+        let mut packets = packets(&bytes).peekable();
+        while let Some(packet) = packets.next() {
+            let more = packets.peek().is_some();
+            let descriptors = if more { &[] } else { descriptors };
+            send_packet(self.socket.as_fd(), more, packet, descriptors, SendFlags::empty())?;
+        }
+        Ok(())
+    }
+
+    /// Sends a message if the peer reads, else keeps it until [`Channel::flush`]. Never waits.
+    ///
+    /// Fails if the peer is gone, or has not read for so long that too much is waiting.
+    pub(crate) fn post(&mut self, message: &Out, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let bytes = encode(message)?;
+        let mut descriptors = Some(descriptors);
+        let mut packets = packets(&bytes).peekable();
+        while let Some(packet) = packets.next() {
+            let more = packets.peek().is_some();
+            let descriptors = if more { Vec::new() } else { descriptors.take().unwrap_or_default() };
+            if self.outbox.is_empty() {
+                let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+                match send_packet(self.socket.as_fd(), more, packet, &borrowed, SendFlags::DONTWAIT) {
+                    Ok(()) => continue,
+                    Err(Errno::AGAIN) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if self.outbox.len() >= MAX_OUTBOX_PACKETS {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its messages"));
+            }
+            let mut bytes = Vec::with_capacity(packet.len() + 1);
+            bytes.push(if more { MORE } else { LAST });
+            bytes.extend_from_slice(packet);
+            self.outbox.push_back(Packet { bytes, descriptors });
+        }
+        Ok(())
+    }
+
+    /// Sends what is waiting, as far as the peer reads. Returns whether all of it is sent.
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+        while let Some(packet) = self.outbox.front() {
+            let more = packet.bytes[0] == MORE;
+            let borrowed: Vec<BorrowedFd<'_>> = packet.descriptors.iter().map(AsFd::as_fd).collect();
+            match send_packet(self.socket.as_fd(), more, &packet.bytes[1..], &borrowed, SendFlags::DONTWAIT) {
+                Ok(()) => drop(self.outbox.pop_front()),
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether something is waiting for [`Channel::flush`].
+    pub(crate) fn has_backlog(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Receives a message, waiting for it. `None` when the peer is gone.
+    pub(crate) fn receive(&mut self) -> io::Result<Option<(In, Vec<OwnedFd>)>> {
+        match self.receive_with(RecvFlags::empty())? {
+            Received::Message(message, descriptors) => Ok(Some((message, descriptors))),
+            Received::Empty | Received::Closed => Ok(None),
+        }
+    }
+
+    /// Receives a message if there is one. Never waits.
+    ///
+    /// An error of kind `InvalidData` means that the peer breaks the rules.
+    pub(crate) fn try_receive(&mut self) -> io::Result<Received<In>> {
+        self.receive_with(RecvFlags::DONTWAIT)
+    }
+
+    fn receive_with(&mut self, flags: RecvFlags) -> io::Result<Received<In>> {
+        if self.packet.is_empty() {
+            self.packet = vec![0; PACKET_BYTES + 1].into_boxed_slice();
+        }
+        loop {
+            let mut space = [const { MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+            let space = if self.descriptors == 0 { &mut space[..0] } else { &mut space[..] };
+            let mut control = RecvAncillaryBuffer::new(space);
+            let flags = flags | RecvFlags::CMSG_CLOEXEC;
+            let mut slices = [IoSliceMut::new(&mut self.packet)];
+            let received = match rustix::net::recvmsg(&self.socket, &mut slices, &mut control, flags) {
+                Ok(received) => received,
+                Err(Errno::AGAIN) => return Ok(Received::Empty),
+                Err(Errno::INTR) => continue,
+                Err(Errno::CONNRESET) => return Ok(Received::Closed),
+                Err(error) => return Err(error.into()),
+            };
+            if received.bytes == 0 {
+                return Ok(Received::Closed);
+            }
+            if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+                return Err(broken_rules("a packet is too large or carries descriptors"));
+            }
+            let payload = &self.packet[1..received.bytes];
+            if self.partial.len() + payload.len() > MAX_MESSAGE_BYTES {
+                return Err(broken_rules("a message is too large"));
+            }
+            let more = self.packet[0] != LAST;
+            if more || !self.partial.is_empty() {
+                self.partial.extend_from_slice(payload);
+            }
+            if more {
+                continue;
+            }
+            let whole = std::mem::take(&mut self.partial);
+            let bytes = if whole.is_empty() { payload } else { &whole };
+            let message = postcard::from_bytes(bytes).map_err(|_| broken_rules("a message can't be decoded"))?;
+            return Ok(Received::Message(message, taken_descriptors(&mut control)));
+        }
+    }
+}
+
+impl<Out, In> AsFd for Channel<Out, In> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    postcard::to_stdvec(message).map_err(io::Error::other)
+}
+
+/// The packets of a message; an empty message has one.
+fn packets(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let empty: Option<&[u8]> = bytes.is_empty().then_some(&[]);
+    empty.into_iter().chain(bytes.chunks(PACKET_BYTES))
+}
+
+fn send_packet(
+    socket: BorrowedFd<'_>,
+    more: bool,
+    payload: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> Result<(), Errno> {
+    let head = [if more { MORE } else { LAST }];
+    let slices = [IoSlice::new(&head), IoSlice::new(payload)];
+    let mut space = [const { MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(Errno::TOOMANYREFS);
+    }
+    loop {
+        match rustix::net::sendmsg(socket, &slices, &mut control, flags | SendFlags::NOSIGNAL) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn taken_descriptors(control: &mut RecvAncillaryBuffer<'_>) -> Vec<OwnedFd> {
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            descriptors.extend(received);
+        }
+    }
+    descriptors
+}
+
+fn broken_rules(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channels() -> (Channel<Vec<u8>, String>, Channel<String, Vec<u8>>) {
+        let (left, right) = pair().expect("sockets");
+        (Channel::new(left), Channel::with_descriptors(right))
+    }
+
+    #[test]
+    fn a_message_of_many_packets_arrives_whole() {
+        let (mut sender, mut receiver) = channels();
+        let message: Vec<u8> = (0..1_000_000u32).map(|number| number as u8).collect();
+        sender.post(&message, Vec::new()).expect("posting");
+        let mut received = None;
+        while received.is_none() {
+            if let Received::Message(bytes, _) = receiver.try_receive().expect("receiving") {
+                received = Some(bytes);
+            }
+            sender.flush().expect("flushing");
+        }
+        assert!(received == Some(message));
+    }
+
+    #[test]
+    fn descriptors_sent_to_a_peer_that_takes_none_break_the_rules() {
+        let (mut taker_of_none, sender) = channels();
+        let descriptor = rustix::stdio::stdin();
+        sender.send(&String::new(), &[descriptor]).expect("sending");
+        let error = taker_of_none.try_receive().expect_err("descriptors are refused");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_peer_that_never_reads_is_given_up_and_never_waited_for() {
+        let (mut sender, _receiver) = channels();
+        let message = vec![0u8; MAX_MESSAGE_BYTES - 16];
+        let posted = (0..20).take_while(|_| sender.post(&message, Vec::new()).is_ok()).count();
+        assert!((1..20).contains(&posted), "{posted} messages were kept");
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_told_apart_from_silence() {
+        let (mut left, right) = channels();
+        assert!(matches!(left.try_receive(), Ok(Received::Empty)));
+        drop(right);
+        assert!(matches!(left.try_receive(), Ok(Received::Closed)));
+    }
+}

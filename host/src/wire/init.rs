@@ -1,0 +1,48 @@
+//! Supervisor and init.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use wasmproc_sandbox::{Identity, ProcessLimits, Usage, WaitStatus, Walls};
+
+/// From the supervisor. `Setup` comes first, with descriptors: stdout, stderr, then one artifact per component.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToInit {
+    Setup(Setup),
+    /// A narrower view of grant number `grant`.
+    Narrow { ticket: u64, grant: usize, path: PathBuf, read_only: bool },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) grants: Vec<Grant>,
+    /// The user to become where init is the host's root without a user namespace.
+    pub(crate) user: Option<Identity>,
+    pub(crate) limits: ProcessLimits,
+    pub(crate) components: usize,
+}
+
+/// A directory for the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Grant {
+    Host { path: PathBuf, read_only: bool },
+    Tmp { capacity_bytes: u64 },
+}
+
+/// To the supervisor.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromInit {
+    /// From the doorstep: init lives, a child of the supervisor; its pidfd is the descriptor. Comes first or second,
+    /// and not at all where the doorstep itself becomes init.
+    Born,
+    /// The namespaces are entered; the grants are the descriptors.
+    Ready(Walls),
+    /// The run can't start; one line for the user.
+    Failed(String),
+    /// A zygote was started; its socket is the descriptor. The one before, if any, is dead.
+    Zygote { pid: i32 },
+    /// The view that was asked for is the descriptor, or there is none and the message says why.
+    Narrowed { ticket: u64, error: Option<String> },
+    /// A process of the run is dead and reaped. `pid` is its number in the run's namespace.
+    Reaped { pid: i32, status: WaitStatus, usage: Usage },
+}

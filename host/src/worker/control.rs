@@ -1,0 +1,228 @@
+//! The worker's side of its control socket: requests and their replies, and news that arrive unasked.
+//!
+//! A request blocks until its reply is there; what else arrives meanwhile is remembered. Pollables wait for news with
+//! the event loop. Both may be used by turns, because whoever reads the socket stores what it finds for all.
+
+#![expect(unsafe_code, reason = "registering a descriptor in the event loop")]
+
+use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::duplicate;
+use crate::wire::worker::{FromWorker, Output, Refusal, Reply, Request, ToWorker};
+use crate::wire::{Channel, Received};
+use crate::{Cause, Pid};
+
+/// The control socket, shared by all that use it within this worker.
+#[derive(Clone)]
+pub(super) struct Control {
+    shared: Arc<Mutex<State>>,
+}
+
+struct State {
+    channel: Channel<FromWorker, ToWorker>,
+    last_request: u64,
+    replies: HashMap<u64, Result<Reply, Refusal>>,
+    /// Processes whose end the supervisor has been asked to tell, or tells anyway.
+    watched: HashSet<Pid>,
+    ended: HashMap<Pid, (Cause, Output)>,
+    stop: bool,
+    /// The socket in the event loop, once somebody has waited for it there.
+    readiness: Option<Arc<AsyncFd<OwnedFd>>>,
+}
+
+impl Control {
+    pub(super) fn new(channel: Channel<FromWorker, ToWorker>) -> Control {
+        let state = State {
+            channel,
+            last_request: 0,
+            replies: HashMap::new(),
+            watched: HashSet::new(),
+            ended: HashMap::new(),
+            stop: false,
+            readiness: None,
+        };
+        Control { shared: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Sends a message that has no reply.
+    pub(super) fn tell(&self, message: &FromWorker) -> io::Result<()> {
+        self.state().channel.send(message, &[])
+    }
+
+    /// Sends a request that has no reply.
+    pub(super) fn notify(&self, request: Request) -> io::Result<()> {
+        self.tell(&FromWorker::Request { id: 0, request })
+    }
+
+    /// Sends a request and waits for the reply. The outer error means that the supervisor is gone.
+    pub(super) fn request(&self, request: Request) -> io::Result<Result<Reply, Refusal>> {
+        let mut state = self.state();
+        state.last_request += 1;
+        let id = state.last_request;
+        state.channel.send(&FromWorker::Request { id, request }, &[])?;
+        loop {
+            if let Some(reply) = state.replies.remove(&id) {
+                return Ok(reply);
+            }
+            state.wait(None)?;
+        }
+    }
+
+    /// Makes sure that the end of `pid` will be told.
+    pub(super) fn watch(&self, pid: Pid) -> io::Result<()> {
+        if self.state().watched.insert(pid) { self.notify(Request::Watch(pid)) } else { Ok(()) }
+    }
+
+    /// Remembers that the supervisor tells the end of `pid` unasked: it does so for children.
+    pub(super) fn is_watched(&self, pid: Pid) {
+        self.state().watched.insert(pid);
+    }
+
+    /// How `pid`, which is watched, has ended. Doesn't wait.
+    pub(super) fn cause(&self, pid: Pid) -> io::Result<Option<Cause>> {
+        let mut state = self.state();
+        state.drain()?;
+        Ok(state.cause(pid))
+    }
+
+    /// Waits for the end of `pid`, which is watched. `None` when `timeout` is over.
+    pub(super) fn wait_for_end(&self, pid: Pid, timeout: Option<Duration>) -> io::Result<Option<Cause>> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = self.state();
+        loop {
+            state.drain()?;
+            if let Some(cause) = state.cause(pid) {
+                return Ok(Some(cause));
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
+            state.wait(left)?;
+        }
+    }
+
+    /// Takes the output of `pid`, which has ended.
+    pub(super) fn take_output(&self, pid: Pid) -> Option<Output> {
+        let mut state = self.state();
+        let (_, output) = state.ended.get_mut(&pid)?;
+        Some(std::mem::replace(output, Output::None))
+    }
+
+    /// Forgets a process that nobody here asks about any more. Returns whether it has an output that is kept for us.
+    pub(super) fn forget(&self, pid: Pid) -> bool {
+        let mut state = self.state();
+        state.watched.remove(&pid);
+        // One that has not ended keeps its news: they are dropped when they arrive.
+        !matches!(state.ended.remove(&pid), Some((_, Output::None | Output::Here(_))))
+    }
+
+    /// Whether somebody asked this process to stop. Doesn't wait.
+    pub(super) fn stop_requested(&self) -> bool {
+        let mut state = self.state();
+        // A supervisor that is gone asks everybody to stop.
+        state.stop |= state.drain().is_err();
+        state.stop
+    }
+
+    /// Waits in the event loop until `pid` has ended.
+    pub(super) async fn ended(&self, pid: Pid) {
+        self.until(|state| state.ended.contains_key(&pid)).await;
+    }
+
+    /// Waits in the event loop until somebody asks this process to stop.
+    pub(super) async fn stopping(&self) {
+        self.until(|state| state.stop).await;
+    }
+
+    async fn until(&self, condition: impl Fn(&State) -> bool) {
+        let readiness = self.readiness();
+        poll_fn(|context| {
+            loop {
+                let mut state = self.state();
+                // If the supervisor is gone nothing will ever come; the guest learns it from its next call.
+                if state.drain().is_err() || condition(&state) {
+                    return Poll::Ready(());
+                }
+                let Ok(readiness) = &readiness else { return Poll::Ready(()) };
+                match readiness.poll_read_ready(context) {
+                    // Cleared before the socket is read again, so that what arrives in between is noticed.
+                    Poll::Ready(Ok(mut ready)) => ready.clear_ready(),
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await;
+    }
+
+    fn readiness(&self) -> io::Result<Arc<AsyncFd<OwnedFd>>> {
+        let mut state = self.state();
+        if let Some(readiness) = &state.readiness {
+            return Ok(readiness.clone());
+        }
+        let socket = duplicate(state.channel.as_fd())?;
+        // SAFETY: the descriptor is owned by what it is registered in, and is not taken out again.
+        let readiness = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
+        let readiness = Arc::new(readiness);
+        state.readiness = Some(readiness.clone());
+        Ok(readiness)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // There is one thread, and a panic ends it.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn cause(&self, pid: Pid) -> Option<Cause> {
+        self.ended.get(&pid).map(|(cause, _)| cause.clone())
+    }
+
+    /// Waits until the socket is readable, and stores what it brings.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        // A time-out that no clock can hold is as good as none.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut polled = [PollFd::new(&self.channel, PollFlags::IN)];
+        match rustix::event::poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => self.drain(),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Stores what has arrived. An error means that the supervisor is gone.
+    fn drain(&mut self) -> io::Result<()> {
+        loop {
+            match self.channel.try_receive()? {
+                Received::Message(message, _) => self.store(message),
+                Received::Empty => return Ok(()),
+                Received::Closed => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+    }
+
+    fn store(&mut self, message: ToWorker) {
+        match message {
+            ToWorker::Reply { request, result } => {
+                self.replies.insert(request, result);
+            }
+            ToWorker::Ended { pid, cause, output } if self.watched.contains(&pid) => {
+                self.ended.insert(pid, (cause, output));
+            }
+            ToWorker::Stop => self.stop = true,
+            // An end that nobody waits for any more; a second start, which the supervisor never sends.
+            ToWorker::Ended { .. } | ToWorker::Start(_) => {}
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How an instance ended, as its worker sees it.
+
+use wasmtime::WasmBacktrace;
+use wasmtime_wasi::I32Exit;
+
+use super::host::Host;
+use crate::cause::exit_code;
+use crate::wire::worker::FromWorker;
+
+/// Text that a guest can make arbitrarily long is cut to this.
+pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
+
+/// The end of an instance.
+pub(super) enum End {
+    Finished { code: u8, output: Option<Vec<u8>> },
+    Trapped { message: String, backtrace: String },
+    OutOfMemory,
+    Rejected(String),
+    Failed(String),
+}
+
+impl End {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            End::Finished { code, .. } => *code,
+            End::Trapped { .. } => exit_code::TRAP,
+            End::OutOfMemory => exit_code::SIGNAL + libc::SIGKILL as u8,
+            End::Rejected(_) => exit_code::CANNOT_RUN,
+            End::Failed(_) => exit_code::WASMPROC_FAILED,
+        }
+    }
+
+    pub(super) fn into_message(self) -> FromWorker {
+        match self {
+            End::Finished { code, output } => FromWorker::Finished { code, output },
+            End::Trapped { message, backtrace } => FromWorker::Trapped { message, backtrace },
+            End::OutOfMemory => FromWorker::OutOfMemory,
+            End::Rejected(reason) => FromWorker::Rejected(cut(reason)),
+            End::Failed(reason) => FromWorker::Failed(cut(reason)),
+        }
+    }
+}
+
+/// What an error out of wasmtime means: an exit function, a lack of memory, or a trap.
+pub(super) fn of_error(error: &wasmtime::Error, host: &Host) -> End {
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return End::Finished { code: *code as u8, output: None };
+    }
+    if host.limiter.denied() {
+        return End::OutOfMemory;
+    }
+    let backtrace = error.downcast_ref::<WasmBacktrace>().map(backtrace).unwrap_or_default();
+    let message = host.panic.clone().unwrap_or_else(|| error.root_cause().to_string());
+    End::Trapped { message: cut(message), backtrace: cut(backtrace) }
+}
+
+/// One function a line, without the heading.
+fn backtrace(backtrace: &WasmBacktrace) -> String {
+    let text = backtrace.to_string();
+    let frames = text.lines().skip_while(|line| !line.trim_start().starts_with("0:"));
+    frames.map(str::trim).collect::<Vec<_>>().join("\n")
+}
+
+pub(super) fn cut(mut text: String) -> String {
+    if text.len() > MAX_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+    }
+    text
+}

@@ -1,0 +1,101 @@
+//! What surrounds an instance: WASI, the process interface, the limiter.
+
+use std::os::fd::OwnedFd;
+
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::control::Control;
+use super::limiter::Limiter;
+use super::stdio::Stream;
+use super::{bindings, duplicate};
+use crate::Pid;
+use crate::wire::worker::Start;
+
+/// Host objects (files, streams, pollables, processes) that one instance may hold at once.
+const MAX_RESOURCES: usize = 100_000;
+
+/// The state behind an instance's imports.
+pub(crate) struct Host {
+    wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+    pub(super) control: Control,
+    pub(super) limiter: Limiter,
+    pub(super) identity: Identity,
+    /// What a language's panic handler said.
+    pub(super) panic: Option<String>,
+}
+
+/// Who this process is.
+pub(super) struct Identity {
+    pub(super) pid: Pid,
+    pub(super) name: String,
+    pub(super) parent: Option<(Pid, String)>,
+    pub(super) daemon: bool,
+    pub(super) parallelism: u32,
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// All that a guest can import.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    bindings::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// A store for one instance. Must be made after the fork, because it draws random numbers.
+pub(super) fn store(
+    engine: &Engine,
+    start: Start,
+    descriptors: Vec<OwnedFd>,
+    control: &Control,
+) -> wasmtime::Result<Store<Host>> {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(MAX_RESOURCES);
+    let limiter = Limiter::new(control.clone(), start.memory_limit_bytes, start.memory_allowance_bytes);
+    let wasi = wasi(&start, descriptors)?;
+    let identity = Identity {
+        pid: start.pid,
+        name: start.name,
+        parent: start.parent,
+        daemon: start.daemon,
+        parallelism: start.parallelism,
+    };
+    let host = Host { wasi, table, control: control.clone(), limiter, identity, panic: None };
+    let mut store = Store::new(engine, host);
+    store.limiter(|host| &mut host.limiter);
+    Ok(store)
+}
+
+fn wasi(start: &Start, descriptors: Vec<OwnedFd>) -> wasmtime::Result<WasiCtx> {
+    let mut descriptors = descriptors.into_iter();
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        .allow_blocking_current_thread(true)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .initial_cwd("/")
+        .args(&start.arguments)
+        .envs(&start.environment);
+    if start.stdin
+        && let Some(stdin) = descriptors.next()
+    {
+        builder.stdin(Stream::new(stdin, start.terminals[0]));
+    }
+    builder.stdout(Stream::new(duplicate(rustix::stdio::stdout())?, start.terminals[1]));
+    builder.stderr(Stream::new(duplicate(rustix::stdio::stderr())?, start.terminals[2]));
+    for ((guest, read_only), directory) in start.directories.iter().zip(descriptors) {
+        let permissions = if *read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+        // The builder opens by path, and the only paths here are relative to granted directories.
+        rustix::process::fchdir(&directory)?;
+        builder.preopened_dir(".", guest, permissions)?;
+    }
+    Ok(builder.build())
+}

@@ -1,0 +1,200 @@
+//! The life of a worker, in order.
+//!
+//! ```text
+//! forked ──▶ confined ──▶ spare ──▶ started ──▶ instantiated ──▶ running ──▶ told its end ──▶ gone
+//!            (no guest      (waits on its         (start functions are guest code: they run
+//!             byte yet)      control socket)       behind both walls and count as running)
+//! ```
+//!
+//! A worker has one thread and runs one instance. It speaks with its supervisor alone, and it leaves by `_exit`:
+//! memory is the kernel's to clean up. What it must not do is enforced by its sandbox, not by this code.
+
+mod bindings;
+mod control;
+mod end;
+mod host;
+mod limiter;
+mod stdio;
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use rustix::fd::AsFd;
+use wasmproc_sandbox::{self as sandbox, CpuTimer, seccomp};
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+
+use crate::wire::worker::{FromWorker, Start, Target, ToWorker};
+use crate::wire::{Channel, MAX_PAYLOAD_BYTES};
+use control::Control;
+use end::End;
+pub(crate) use host::{Host, linker};
+
+/// Where the control socket of a worker is. Fixed, so that a signal handler knows it. Below it are the standard streams
+/// and what the engine keeps open of the artifacts, and nothing else: the zygote sees to that.
+pub(crate) const CONTROL: RawFd = 100;
+
+/// A component with everything done that doesn't need an instance.
+pub(crate) struct Program {
+    pub(crate) instance: InstancePre<Host>,
+    /// `run` of `wasi:cli/run`.
+    pub(crate) run: Option<ComponentExportIndex>,
+    /// `call` of `wasmproc:ipc/entry`.
+    pub(crate) entry: Option<ComponentExportIndex>,
+}
+
+/// Lives a worker's life in a process that was just forked from the zygote.
+pub(crate) fn main(programs: &[Program], control: OwnedFd, dies_with_parent: bool) -> ! {
+    let Ok(mut channel) = confine(control, dies_with_parent) else {
+        // The supervisor sees the socket close and reports a worker that failed.
+        sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() else {
+        let message = "no descriptor or memory is left for an event loop".to_owned();
+        let _ = channel.send(&FromWorker::Failed(message), &[]);
+        sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
+    };
+    // A spare whose supervisor goes away simply goes too.
+    let Ok(Some((ToWorker::Start(start), descriptors))) = channel.receive() else { sandbox::exit_now(0) };
+    let control = Control::new(channel);
+    let end = runtime.block_on(run(programs, *start, descriptors, &control));
+    let code = end.exit_code();
+    // A supervisor that is gone needs no last word.
+    let _ = control.tell(&end.into_message());
+    sandbox::exit_now(code)
+}
+
+/// Shuts the doors that the zygote had to leave open.
+fn confine(control: OwnedFd, dies_with_parent: bool) -> io::Result<Channel<FromWorker, ToWorker>> {
+    if dies_with_parent {
+        // Without a pid namespace. A parent that died before this call is noticed by the closed control socket.
+        sandbox::die_with_parent()?;
+    }
+    sandbox::set_process_name(c"wasmproc-worker")?;
+    sandbox::place(control, CONTROL)?;
+    sandbox::close_from(CONTROL + 1)?;
+    seccomp::report_denied(denied)?;
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    seccomp::install(seccomp::Role::Worker { pid: pid.unsigned_abs() })?;
+    // SAFETY: it was placed there, and nothing else owns it.
+    #[expect(unsafe_code, reason = "the control socket is known by its number")]
+    let control = unsafe { OwnedFd::from_raw_fd(CONTROL) };
+    Ok(Channel::with_descriptors(control))
+}
+
+async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, control: &Control) -> End {
+    let Some(program) = programs.get(start.component) else {
+        return End::Failed("the run has no such component".to_owned());
+    };
+    if let Some(limit) = start.cpu_time
+        && let Err(error) = CpuTimer::start(limit)
+    {
+        return End::Failed(format!("the processor-time limit can't be set: {error}"));
+    }
+    let (target, input) = (start.target.clone(), start.input.clone());
+    let mut store = match host::store(program.instance.engine(), start, descriptors, control) {
+        Ok(store) => store,
+        Err(error) => return End::Failed(format!("the instance's surroundings can't be made: {error:#}")),
+    };
+    let instance = match program.instance.instantiate_async(&mut store).await {
+        Ok(instance) => instance,
+        Err(error) => return end::of_error(&error, store.data()),
+    };
+    match target {
+        Target::Main => {
+            let Some(run) = program.run else {
+                return End::Rejected("the component doesn't export wasi:cli/run".to_owned());
+            };
+            let called = match instance.get_typed_func::<(), (Result<(), ()>,)>(&mut store, run) {
+                Ok(run) => run.call_async(&mut store, ()).await,
+                Err(error) => Err(error),
+            };
+            match called {
+                Ok((Ok(()),)) => End::Finished { code: 0, output: None },
+                Ok((Err(()),)) => End::Finished { code: 1, output: None },
+                Err(error) => end::of_error(&error, store.data()),
+            }
+        }
+        Target::Function(name) => {
+            let Some(entry) = program.entry else {
+                return End::Rejected("the component doesn't export wasmproc:ipc/entry".to_owned());
+            };
+            type Call = (Result<Vec<u8>, String>,);
+            let called = match instance.get_typed_func::<(&str, &[u8]), Call>(&mut store, entry) {
+                Ok(call) => call.call_async(&mut store, (&name, &input)).await,
+                Err(error) => Err(error),
+            };
+            match called {
+                Ok((Ok(output),)) if output.len() > MAX_PAYLOAD_BYTES => {
+                    End::Failed(format!("its result has {} bytes; at most 16 MiB can be returned", output.len()))
+                }
+                Ok((Ok(output),)) => End::Finished { code: 0, output: Some(output) },
+                Ok((Err(reason),)) => End::Rejected(reason),
+                Err(error) => end::of_error(&error, store.data()),
+            }
+        }
+    }
+}
+
+/// Signals that a terminal sends to everybody in the foreground are the supervisor's to act on.
+pub(crate) fn ignore_terminal_signals() {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM, libc::SIGPIPE] {
+        ignore(signal);
+    }
+    unblock_signals();
+}
+
+#[expect(unsafe_code, reason = "signal dispositions have no safe wrapper")]
+fn ignore(signal: i32) {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
+#[expect(unsafe_code, reason = "signal masks have no safe wrapper")]
+fn unblock_signals() {
+    // SAFETY: all-zero is an empty set on Linux.
+    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is valid; a null old set is allowed.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+}
+
+/// Tells the supervisor which system call was denied, and ends. Runs in a signal handler.
+fn denied(number: u32) -> ! {
+    let message = denied_message(number);
+    // SAFETY: the descriptor may be closed or of another kind; the call then fails, which is all right here.
+    #[expect(unsafe_code, reason = "only raw system calls are safe in a signal handler")]
+    unsafe {
+        libc::send(CONTROL, message.as_ptr().cast(), message.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
+    }
+    sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8)
+}
+
+/// `FromWorker::Denied(number)` as one packet, made without allocating: a zero for "last packet", a zero for the first
+/// variant, and the number in base 128.
+fn denied_message(number: u32) -> [u8; 7] {
+    let mut message = [0; 7];
+    for (position, byte) in message[2..].iter_mut().enumerate() {
+        let rest = number >> (7 * position);
+        // Every digit but the last is marked; the leading zeros that this writes are part of the encoding.
+        *byte = (rest & 0x7f) as u8 | if position < 4 { 0x80 } else { 0 };
+    }
+    message
+}
+
+/// The descriptors that a worker was sent, in the order of `Start`.
+fn duplicate(descriptor: impl AsFd) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(descriptor, 4)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denied_call_is_written_as_the_wire_reads_it() {
+        for number in [0, 1, 127, 128, 435, u32::MAX] {
+            let message = denied_message(number);
+            let decoded: FromWorker = postcard::from_bytes(&message[1..]).expect("it is a message");
+            assert!(matches!(decoded, FromWorker::Denied(read) if read == number), "{number}: {decoded:?}");
+        }
+    }
+}

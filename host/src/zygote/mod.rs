@@ -1,0 +1,206 @@
+//! The fork server: loads the artifacts once, links them once, and forks workers that have all of it already.
+//!
+//! One thread, no random numbers, no event loop, no guest code. Everything that all workers have in common is done
+//! here, once: the empty root, the identity, the limits, the long seccomp list.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use wasmproc_sandbox::{self as sandbox, Fork, Identity, Namespace, ProcessLimits, Threads, Walls, seccomp};
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+use crate::artifact::engine::engine;
+use crate::wire::Channel;
+use crate::wire::zygote::{FromZygote, ToZygote};
+use crate::worker::{self, Host, Program};
+
+/// What a zygote is made of. Of its descriptors only `control` is its own; init's are closed by number.
+pub(crate) struct Zygote<'a> {
+    pub(crate) control: OwnedFd,
+    pub(crate) stdout: &'a OwnedFd,
+    pub(crate) stderr: &'a OwnedFd,
+    pub(crate) artifacts: &'a [OwnedFd],
+    pub(crate) walls: &'a Walls,
+    pub(crate) user: Option<Identity>,
+    pub(crate) limits: ProcessLimits,
+    pub(crate) files: seccomp::Files,
+}
+
+/// The zygote's own descriptors are from here on; below are those that its workers inherit.
+const OWN: RawFd = worker::CONTROL + 1;
+
+/// Moves a descriptor to where a zygote keeps its own.
+pub(crate) fn own(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    sandbox::raise(descriptor, OWN)
+}
+
+impl Zygote<'_> {
+    /// Lives a zygote's life in a process that init has just forked.
+    pub(crate) fn main(self) -> ! {
+        match self.prepare() {
+            Ok(server) => server.serve(),
+            Err(Refused { control, message }) => {
+                let _ = control.send(&message, &[]);
+                sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
+            }
+        }
+    }
+
+    fn prepare(self) -> Result<Server, Refused> {
+        let dies_with_parent = !self.walls.has(Namespace::Pid);
+        let loaded = self.confine_and_load(dies_with_parent);
+        let control = Channel::with_descriptors(self.control);
+        match loaded {
+            Ok((programs, threads)) => Ok(Server { control, programs, threads, dies_with_parent }),
+            Err(message) => Err(Refused { control, message }),
+        }
+    }
+
+    fn confine_and_load(&self, dies_with_parent: bool) -> Result<(Vec<Program>, Threads), FromZygote> {
+        let failed = |what: &str| {
+            let what = what.to_owned();
+            move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
+        };
+        let threads = Threads::of_this_process().raise(OWN).map_err(failed("no descriptor is left"))?;
+        // Taken while the root is the host's; it stays usable after.
+        let descriptors = rustix::fs::open(c"/proc/self/fd", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let descriptors = descriptors.ok().and_then(|descriptors| sandbox::raise(descriptors, OWN).ok());
+        let artifacts: io::Result<Vec<OwnedFd>> =
+            self.artifacts.iter().map(|artifact| sandbox::raise(artifact, OWN)).collect();
+        let artifacts = artifacts.map_err(failed("the artifacts can't be passed on"))?;
+        stdio(self.stdout, self.stderr).map_err(failed("the standard streams can't be passed on"))?;
+        sandbox::close_between(3, worker::CONTROL).map_err(failed("descriptors can't be closed"))?;
+        confine(self.walls, self.user, self.limits, dies_with_parent).map_err(failed("the sandbox can't be set up"))?;
+        let programs = load(&artifacts, descriptors.as_ref())?;
+        // Loaded code is mapped; from here on nothing becomes executable any more.
+        seccomp::install(seccomp::Role::Zygote(self.files)).map_err(failed("the filter can't be installed"))?;
+        Ok((programs, threads))
+    }
+}
+
+struct Refused {
+    control: Channel<FromZygote, ToZygote>,
+    message: FromZygote,
+}
+
+/// Workers inherit stdout and stderr; their stdin, if they have one, comes with their start.
+fn stdio(stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<()> {
+    let nothing = rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    for (descriptor, number) in [(nothing.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2)] {
+        sandbox::place(sandbox::raise(descriptor, 3)?, number)?;
+    }
+    Ok(())
+}
+
+/// All the walls that don't differ from worker to worker.
+fn confine(walls: &Walls, user: Option<Identity>, limits: ProcessLimits, dies_with_parent: bool) -> io::Result<()> {
+    let parent = rustix::process::getppid();
+    worker::ignore_terminal_signals();
+    sandbox::set_process_name(c"wasmproc-zygote")?;
+    if walls.empty_root {
+        sandbox::empty_root()?;
+    }
+    if let Some(user) = user {
+        sandbox::become_user(user)?;
+    }
+    sandbox::drop_capabilities()?;
+    sandbox::forbid_new_privileges()?;
+    sandbox::hide_from_tracers()?;
+    if dies_with_parent {
+        sandbox::die_with_parent()?;
+        if rustix::process::getppid() != parent {
+            sandbox::exit_now(0);
+        }
+    }
+    limits.apply(sandbox::data_in_use())?;
+    seccomp::report_denied(|_| sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8))
+}
+
+fn load(artifacts: &[OwnedFd], descriptors: Option<&OwnedFd>) -> Result<Vec<Program>, FromZygote> {
+    let failed = |error: wasmtime::Error| FromZygote::Failed(format!("the engine can't be made: {error:#}"));
+    let engine = engine().map_err(failed)?;
+    let linker = worker::linker(&engine).map_err(failed)?;
+    let program = |(number, artifact): (usize, &OwnedFd)| {
+        let component = map(&engine, artifact, descriptors)
+            .map_err(|error| FromZygote::BadArtifact(number, format!("{error:#}")))?;
+        link(&engine, &linker, &component).map_err(|error| FromZygote::Unlinkable(number, format!("{error:#}")))
+    };
+    artifacts.iter().enumerate().map(program).collect()
+}
+
+fn link(engine: &Engine, linker: &Linker<Host>, component: &Component) -> wasmtime::Result<Program> {
+    let names: Vec<String> = component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+    let export = |prefix: &str, function: &str| {
+        let name = names.iter().find(|name| name.starts_with(prefix))?;
+        let instance = component.get_export_index(None, name)?;
+        component.get_export_index(Some(&instance), function)
+    };
+    Ok(Program {
+        run: export("wasi:cli/run@0.2.", "run"),
+        entry: export("wasmproc:ipc/entry@0.1.", "call"),
+        instance: linker.instantiate_pre(component)?,
+    })
+}
+
+/// Maps an artifact and the memory images in it, so that all workers share its pages with the page cache.
+#[expect(unsafe_code, reason = "an artifact is native code")]
+fn map(engine: &Engine, artifact: &OwnedFd, descriptors: Option<&OwnedFd>) -> wasmtime::Result<Component> {
+    // The engine opens by name. The root is empty, but a directory of open files can still be entered.
+    if let Some(descriptors) = descriptors
+        && rustix::process::fchdir(descriptors).is_ok()
+    {
+        let name = artifact.as_raw_fd().to_string();
+        // SAFETY: artifacts come from a compile worker or the user's own cache, checked against a hash; they run
+        // behind the same walls as what they contain. The file is private to the user or a memory file of ours.
+        let component = unsafe { Component::deserialize_file(engine, Path::new(&name)) };
+        rustix::process::chdir(c"/")?;
+        return with_images(component?);
+    }
+    let mut bytes = Vec::new();
+    let mut file = File::from(artifact.try_clone()?);
+    io::Seek::rewind(&mut file)?;
+    io::Read::read_to_end(&mut file, &mut bytes)?;
+    // SAFETY: as above.
+    with_images(unsafe { Component::deserialize(engine, bytes) }?)
+}
+
+/// Makes the images that instances' memories begin as, which needs calls that workers don't have.
+fn with_images(component: Component) -> wasmtime::Result<Component> {
+    component.initialize_copy_on_write_image()?;
+    Ok(component)
+}
+
+/// A zygote with everything loaded.
+struct Server {
+    control: Channel<FromZygote, ToZygote>,
+    programs: Vec<Program>,
+    threads: Threads,
+    dies_with_parent: bool,
+}
+
+impl Server {
+    /// Forks workers until the supervisor closes the socket.
+    fn serve(mut self) -> ! {
+        let ready = self.control.send(&FromZygote::Ready, &[]);
+        let mut going = ready.is_ok();
+        while going && let Ok(Some((ToZygote::Fork(id), mut descriptors))) = self.control.receive() {
+            let Some(socket) = descriptors.pop() else { continue };
+            let sent = match sandbox::clone_process(&self.threads, true, 0) {
+                Ok(Fork::Child) => worker::main(&self.programs, socket, self.dies_with_parent),
+                Ok(Fork::Parent { pid, pidfd }) => {
+                    drop(socket);
+                    self.control.send(&FromZygote::Forked { worker: id, pid }, &[pidfd.as_fd()])
+                }
+                Err(error) => {
+                    self.control.send(&FromZygote::NotForked { worker: id, reason: error.to_string() }, &[])
+                }
+            };
+            going = sent.is_ok();
+        }
+        sandbox::exit_now(0)
+    }
+}

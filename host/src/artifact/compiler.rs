@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use rustix::fs::MemfdFlags;
@@ -14,7 +14,7 @@ use wasmproc_sandbox::{CpuTimer, Namespace, ProcessLimits, seccomp};
 
 use super::engine::engine;
 use super::{Manifest, SourceKind};
-use crate::wire::Channel;
+use crate::wire::{self, Channel};
 use crate::wire::compiler::{Answer, Job, Request};
 use crate::worker;
 
@@ -24,6 +24,9 @@ pub(super) const MAX_CPU_TIME: Duration = Duration::from_secs(600);
 
 /// The largest WebAssembly file that is accepted.
 pub(super) const MAX_SOURCE_BYTES: u64 = 512 << 20;
+
+/// Its control socket is its standard input.
+const CONTROL: RawFd = 0;
 
 /// The life of a compile worker: confine itself, answer one request, end.
 pub(crate) fn main(control: OwnedFd) -> ! {
@@ -70,10 +73,12 @@ fn confine() -> io::Result<()> {
     CpuTimer::start(MAX_CPU_TIME)?;
     sandbox::close_from(3)?;
     seccomp::report_denied(denied)?;
+    seccomp::install(seccomp::Role::FilesNotFound)?;
     seccomp::install(seccomp::Role::Compiler)
 }
 
-fn denied(_number: u32) -> ! {
+fn denied(number: u32) -> ! {
+    wire::report_denied(CONTROL, number);
     sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8)
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Job {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
+    /// A system call was denied. First, because a signal handler writes it by hand.
+    Denied(u32),
     Compiled(Manifest),
     Described(Manifest, String),
     /// The file can't be run; a message for the user, one line.

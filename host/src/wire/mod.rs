@@ -6,11 +6,13 @@
 
 mod channel;
 pub(crate) mod compiler;
+mod denied;
 pub(crate) mod init;
 pub(crate) mod worker;
 pub(crate) mod zygote;
 
 pub(crate) use channel::{Channel, Received, pair};
+pub(crate) use denied::report_denied;
 
 /// The most that `input` of a spawn, or the value that a function returns, may have.
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 16 << 20;

@@ -62,7 +62,7 @@ pub(crate) enum Output {
 /// From a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromWorker {
-    /// A system call was denied. First, because a signal handler writes it by hand: see `worker::denied`.
+    /// A system call was denied. First, because a signal handler writes it by hand.
     Denied(u32),
     /// The main function returned, or an exit function was called.
     Finished { code: u8, #[serde(with = "serde_bytes")] output: Option<Vec<u8>> },

@@ -24,7 +24,7 @@ use wasmproc_sandbox::{self as sandbox, CpuTimer, seccomp};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use crate::wire::worker::{FromWorker, Start, Target, ToWorker};
-use crate::wire::{Channel, MAX_PAYLOAD_BYTES};
+use crate::wire::{self, Channel, MAX_PAYLOAD_BYTES};
 use control::Control;
 use end::End;
 pub(crate) use host::{Host, linker};
@@ -159,42 +159,11 @@ fn unblock_signals() {
 
 /// Tells the supervisor which system call was denied, and ends. Runs in a signal handler.
 fn denied(number: u32) -> ! {
-    let message = denied_message(number);
-    // SAFETY: the descriptor may be closed or of another kind; the call then fails, which is all right here.
-    #[expect(unsafe_code, reason = "only raw system calls are safe in a signal handler")]
-    unsafe {
-        libc::send(CONTROL, message.as_ptr().cast(), message.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
-    }
+    wire::report_denied(CONTROL, number);
     sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8)
-}
-
-/// `FromWorker::Denied(number)` as one packet, made without allocating: a zero for "last packet", a zero for the first
-/// variant, and the number in base 128.
-fn denied_message(number: u32) -> [u8; 7] {
-    let mut message = [0; 7];
-    for (position, byte) in message[2..].iter_mut().enumerate() {
-        let rest = number >> (7 * position);
-        // Every digit but the last is marked; the leading zeros that this writes are part of the encoding.
-        *byte = (rest & 0x7f) as u8 | if position < 4 { 0x80 } else { 0 };
-    }
-    message
 }
 
 /// The descriptors that a worker was sent, in the order of `Start`.
 fn duplicate(descriptor: impl AsFd) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(descriptor, 4)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_denied_call_is_written_as_the_wire_reads_it() {
-        for number in [0, 1, 127, 128, 435, u32::MAX] {
-            let message = denied_message(number);
-            let decoded: FromWorker = postcard::from_bytes(&message[1..]).expect("it is a message");
-            assert!(matches!(decoded, FromWorker::Denied(read) if read == number), "{number}: {decoded:?}");
-        }
-    }
 }

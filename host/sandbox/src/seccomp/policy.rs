@@ -9,8 +9,10 @@ use seccompiler::{SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition,
 /// Whose filter it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The compile worker: threads and memory, no files.
+    /// The compile worker: threads and memory.
     Compiler,
+    /// Beside `Compiler`: the C library looks for files when threads allocate, and is content with not finding them.
+    FilesNotFound,
     /// The zygote: what workers need, and what making them takes.
     Zygote(Files),
     /// What a worker, with this pid in its own namespace, loses of its zygote's list.
@@ -36,6 +38,7 @@ pub(super) fn rules(role: Role) -> Rules {
             rules.extend(conditional());
             rules.push((SYS_clone, vec![thread_only()]));
         }
+        Role::FilesNotFound => allow(&mut rules, &[SYS_openat]),
         Role::Zygote(files) => {
             allow(&mut rules, BASE);
             allow(&mut rules, LEGACY_BASE);
@@ -104,7 +107,9 @@ const FILES: &[i64] = &[
 /// Threads for parallel compilation, and the memory file that the artifact leaves in.
 const COMPILER: &[i64] = &[
     SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_sched_getaffinity, SYS_sched_setaffinity, SYS_memfd_create,
-    SYS_ftruncate, SYS_prctl, SYS_rt_sigaction, SYS_getcwd, SYS_epoll_create1,
+    SYS_openat,
+    // The engine installs its trap handlers, and threads take names.
+    SYS_rt_sigaction, SYS_prctl,
 ];
 
 /// Making a worker, and what a worker does before its own filter is on.

@@ -1,0 +1,9 @@
+;; A command whose table begins with ten million elements.
+(component
+  (core module $m
+    (table 10000000 funcref)
+    (func (export "run") (result i32) (i32.const 0)))
+  (core instance $i (instantiate $m))
+  (func $run (result (result)) (canon lift (core func $i "run")))
+  (instance $c (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.6" (instance $c)))

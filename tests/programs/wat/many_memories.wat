@@ -1,0 +1,16 @@
+;; A command with ten memories of 64 MiB: each is under the limit that the test sets, all together are not.
+(component
+  (core module $m (memory 1024) (func (export "run") (result i32) (i32.const 0)))
+  (core instance $i0 (instantiate $m))
+  (core instance $i1 (instantiate $m))
+  (core instance $i2 (instantiate $m))
+  (core instance $i3 (instantiate $m))
+  (core instance $i4 (instantiate $m))
+  (core instance $i5 (instantiate $m))
+  (core instance $i6 (instantiate $m))
+  (core instance $i7 (instantiate $m))
+  (core instance $i8 (instantiate $m))
+  (core instance $i9 (instantiate $m))
+  (func $run (result (result)) (canon lift (core func $i9 "run")))
+  (instance $c (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.6" (instance $c)))

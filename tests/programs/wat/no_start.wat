@@ -1,0 +1,2 @@
+;; A core module without a _start function.
+(module (func (export "bake")))

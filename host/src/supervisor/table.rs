@@ -387,6 +387,7 @@ impl Table {
                 process.cause = Some(Cause::Exited(code));
                 process.phase = Phase::Draining;
                 self.end_daemons(pid, now, actions);
+                self.announce_return(pid, actions);
             }
             FromWorker::Trapped { message, backtrace } => {
                 self.end_badly(pid, Cause::Trapped { message, backtrace }, now, actions);
@@ -463,12 +464,15 @@ impl Table {
         let kin = self.processes.get(&watcher).is_some_and(|process| process.parent == Some(target))
             || self.processes.get(&target).is_some_and(|process| process.parent == Some(watcher));
         match self.processes.get_mut(&target) {
-            Some(process) if kin => {
+            // To its children a parent has ended when its main function has returned.
+            Some(process) if kin && (process.phase == Phase::Running || process.parent == Some(watcher)) => {
                 process.watchers.insert(watcher);
             }
-            // It is gone, or no business of the watcher: either way there is nothing to wait for.
-            _ => {
-                let ended = ToWorker::Ended { pid: target, cause: Cause::ParentLost, output: Output::None };
+            // It has ended for the watcher, or is no business of it: either way there is nothing to wait for.
+            known => {
+                let cause = known.filter(|_| kin).and_then(|process| process.cause.clone());
+                let cause = cause.unwrap_or(Cause::ParentLost);
+                let ended = ToWorker::Ended { pid: target, cause, output: Output::None };
                 self.tell(watcher, ended, actions);
             }
         }
@@ -685,6 +689,19 @@ impl Table {
             actions.push(Action::Finished(cause));
         }
         process.parent
+    }
+
+    /// Tells the children of a process, those that watch it, that its main function has returned.
+    fn announce_return(&mut self, pid: Pid, actions: &mut Vec<Action>) {
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        let Some(cause) = process.cause.clone() else { return };
+        let (children, others) = process.watchers.iter().partition(|watcher| process.children.contains(watcher));
+        process.watchers = others;
+        let children: BTreeSet<Pid> = children;
+        for child in children {
+            let ended = ToWorker::Ended { pid, cause: cause.clone(), output: Output::None };
+            self.tell(child, ended, actions);
+        }
     }
 
     /// Tells the watchers of a process that it has ended; its parent also gets the output, or a promise of it.

@@ -1,0 +1,444 @@
+//! The process table, tested as a value: event by event, and with random histories.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use wasmproc_sandbox::{Usage, WaitStatus};
+
+use super::spawn::{Component, Limits, Plan};
+use super::table::{Action, Event, Phase, Table, main_start};
+use crate::wire::worker::{FromWorker, Output, Reply, Request, Spawn, Target, ToWorker};
+use crate::wire::zygote::WorkerId;
+use crate::{Cause, Pid};
+
+/// A table with a world around it that does what a zygote, workers and a kernel would do.
+struct World {
+    table: Table,
+    now: Duration,
+    /// Workers that are alive, and the process that each was started with.
+    alive: HashMap<WorkerId, Option<Pid>>,
+    forking: BTreeSet<WorkerId>,
+    killed: BTreeSet<WorkerId>,
+    heard: Vec<(Pid, ToWorker)>,
+    ended: Vec<(Pid, Cause)>,
+    finished: Option<Cause>,
+    requests: u64,
+}
+
+fn plan() -> Plan {
+    Plan {
+        component: 0,
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        directories: Vec::new(),
+        max_memory_bytes: 1 << 30,
+        cpu_time: None,
+        timeout: None,
+        terminals: [false; 3],
+        parallelism: 2,
+    }
+}
+
+impl World {
+    fn new(max_processes: usize) -> World {
+        let limits = Limits { max_processes, max_total_memory_bytes: 64 << 20, max_kept_output_bytes: 1 << 20 };
+        let component = Component { name: None, has_run: true, has_entry: true, starts_processes: true };
+        let mut world = World {
+            table: Table::new(limits, vec![component]),
+            now: Duration::ZERO,
+            alive: HashMap::new(),
+            forking: BTreeSet::new(),
+            killed: BTreeSet::new(),
+            heard: Vec::new(),
+            ended: Vec::new(),
+            finished: None,
+            requests: 0,
+        };
+        let actions = world.table.begin(plan(), main_start(Vec::new(), Vec::new(), 2), Duration::ZERO);
+        world.act(actions);
+        world
+    }
+
+    fn handle(&mut self, event: Event) {
+        let actions = self.table.handle(event, self.now);
+        self.act(actions);
+        self.check();
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Fork(worker) => drop(self.forking.insert(worker)),
+                Action::Start(worker, start, _) => {
+                    let before = self.alive.insert(worker, Some(start.pid));
+                    assert_eq!(before, Some(None), "a worker is started once, and only when it lives");
+                }
+                Action::Narrow(pid, _) => self.handle(Event::Narrowed(pid, Ok(()))),
+                Action::Tell(worker, message) => {
+                    let pid = self.alive.get(&worker).copied().flatten().expect("only started workers are spoken to");
+                    self.heard.push((pid, message));
+                }
+                Action::Kill(worker) => drop(self.killed.insert(worker)),
+                Action::Ended(record) => self.ended.push((record.pid, record.cause)),
+                Action::Finished(cause) => assert!(self.finished.replace(cause).is_none(), "a run ends once"),
+            }
+        }
+    }
+
+    /// The invariants that the table's module promises.
+    fn check(&self) {
+        let living = self.table.snapshot();
+        let find = |pid: Pid| living.iter().find(|process| process.pid == pid);
+        for process in &living {
+            match process.parent {
+                None => assert_eq!(process.pid, Pid(1)),
+                Some(parent) => {
+                    let parent = find(parent).expect("a living process has its parent in the table");
+                    assert!(!parent.daemon, "a daemon has no children");
+                    if parent.phase == Phase::Dying {
+                        assert_eq!(process.phase, Phase::Dying, "descendants of the dying are dying");
+                    }
+                }
+            }
+            let children = living.iter().filter(|child| child.parent == Some(process.pid)).count();
+            assert_eq!(children, process.living_children);
+        }
+        assert_eq!(self.finished.is_some(), living.is_empty(), "the run is over when nobody is left");
+    }
+
+    fn fork_all(&mut self) {
+        while let Some(worker) = self.forking.pop_first() {
+            self.alive.insert(worker, None);
+            self.handle(Event::Forked(worker));
+        }
+    }
+
+    fn reap_killed(&mut self) {
+        while let Some(worker) = self.killed.pop_first() {
+            self.reap(worker, WaitStatus::Signaled(9));
+        }
+    }
+
+    fn reap(&mut self, worker: WorkerId, status: WaitStatus) {
+        if self.alive.remove(&worker).is_some() {
+            self.handle(Event::Reaped(worker, status, Usage::default()));
+        }
+    }
+
+    fn worker_of(&self, pid: Pid) -> WorkerId {
+        *self.alive.iter().find(|(_, started)| **started == Some(pid)).expect("the process runs").0
+    }
+
+    fn request(&mut self, pid: Pid, request: Request) -> u64 {
+        self.requests += 1;
+        let id = self.requests;
+        let worker = self.worker_of(pid);
+        self.handle(Event::Said(worker, FromWorker::Request { id, request }));
+        id
+    }
+
+    /// Has `parent` start a process, and returns its pid.
+    fn spawn(&mut self, parent: Pid, daemon: bool) -> Result<Pid, String> {
+        let id = self.request(parent, Request::Spawn(Box::new(spawn(daemon))));
+        self.fork_all();
+        let reply = self.heard.iter().find_map(|(_, message)| match message {
+            ToWorker::Reply { request, result } if *request == id => Some(result.clone()),
+            _ => None,
+        });
+        match reply.expect("a spawn is answered") {
+            Ok(Reply::Spawned { pid, .. }) => Ok(pid),
+            Ok(other) => panic!("{other:?} is no answer to a spawn"),
+            Err(refusal) => Err(refusal.message),
+        }
+    }
+
+    fn finish(&mut self, pid: Pid, code: u8, output: Option<Vec<u8>>) {
+        let worker = self.worker_of(pid);
+        self.handle(Event::Said(worker, FromWorker::Finished { code, output }));
+        self.reap(worker, WaitStatus::Exited(code));
+        self.reap_killed();
+    }
+
+    fn cause(&self, pid: Pid) -> Option<&Cause> {
+        self.ended.iter().find(|(ended, _)| *ended == pid).map(|(_, cause)| cause)
+    }
+
+    fn news(&self, listener: Pid, about: Pid) -> Vec<(Cause, Output)> {
+        let of = |(to, message): &(Pid, ToWorker)| match message {
+            ToWorker::Ended { pid, cause, output } if *to == listener && *pid == about => {
+                Some((cause.clone(), output.clone()))
+            }
+            _ => None,
+        };
+        self.heard.iter().filter_map(of).collect()
+    }
+}
+
+fn spawn(daemon: bool) -> Spawn {
+    Spawn {
+        target: Target::Function("f".to_owned()),
+        input: Vec::new(),
+        name: None,
+        daemon,
+        component: None,
+        arguments: None,
+        environment: None,
+        directories: None,
+        max_memory_bytes: None,
+        cpu_time: None,
+        timeout: None,
+    }
+}
+
+const MAIN: Pid = Pid(1);
+
+#[test]
+fn the_end_of_main_waits_for_children_and_kills_daemons() {
+    let mut world = World::new(10);
+    world.fork_all();
+    let child = world.spawn(MAIN, false).expect("a child");
+    let daemon = world.spawn(MAIN, true).expect("a daemon");
+    world.finish(MAIN, 3, None);
+    assert_eq!(world.cause(daemon), Some(&Cause::Killed(None)));
+    assert_eq!(world.finished, None, "the child is still alive");
+    world.finish(child, 0, None);
+    assert_eq!(world.finished, Some(Cause::Exited(3)));
+}
+
+#[test]
+fn a_child_that_watches_its_parent_learns_that_its_main_function_has_returned() {
+    let mut world = World::new(10);
+    world.fork_all();
+    let child = world.spawn(MAIN, false).expect("a child");
+    world.request(child, Request::Watch(MAIN));
+    assert_eq!(world.news(child, MAIN), []);
+    world.finish(MAIN, 5, None);
+    assert_eq!(world.news(child, MAIN), [(Cause::Exited(5), Output::None)]);
+    world.request(child, Request::Watch(MAIN));
+    assert_eq!(world.news(child, MAIN).len(), 2, "asking late is answered at once");
+}
+
+#[test]
+fn a_process_that_dies_badly_takes_its_descendants_along() {
+    let mut world = World::new(10);
+    world.fork_all();
+    let child = world.spawn(MAIN, false).expect("a child");
+    let grandchild = world.spawn(child, false).expect("a grandchild");
+    let worker = world.worker_of(child);
+    world.reap(worker, WaitStatus::Signaled(11));
+    assert_eq!(world.news(MAIN, child), [], "a death is told when all of it is over");
+    world.reap_killed();
+    assert_eq!(world.cause(grandchild), Some(&Cause::ParentLost));
+    assert_eq!(world.news(MAIN, child), [(Cause::Signaled(11), Output::None)]);
+    assert_eq!(world.finished, None);
+}
+
+#[test]
+fn a_daemon_may_not_have_children_and_strangers_may_not_be_killed() {
+    let mut world = World::new(10);
+    world.fork_all();
+    let daemon = world.spawn(MAIN, true).expect("a daemon");
+    let other = world.spawn(MAIN, false).expect("another");
+    assert!(world.spawn(daemon, false).expect_err("refused").contains("daemon"));
+    world.request(other, Request::Terminate { pid: daemon, grace: Duration::ZERO });
+    world.reap_killed();
+    assert_eq!(world.cause(daemon), None, "only a parent may terminate");
+}
+
+#[test]
+fn a_worker_that_dies_before_its_zygote_told_of_it_is_no_loss() {
+    let mut world = World::new(10);
+    world.fork_all();
+    let id = world.request(MAIN, Request::Spawn(Box::new(spawn(false))));
+    world.forking.clear();
+    world.handle(Event::ZygoteLost);
+    world.fork_all();
+    assert!(id > 0 && world.spawn(MAIN, false).is_ok());
+}
+
+#[test]
+fn a_run_that_listens_gets_its_grace_and_one_that_does_not_gets_none() {
+    let grace = Duration::from_secs(2);
+    let mut deaf = World::new(10);
+    deaf.fork_all();
+    deaf.handle(Event::Stop { grace });
+    deaf.reap_killed();
+    assert_eq!(deaf.finished, Some(Cause::Killed(None)));
+
+    let mut listening = World::new(10);
+    listening.fork_all();
+    listening.request(MAIN, Request::ListenForStop);
+    listening.handle(Event::Stop { grace });
+    assert!(listening.heard.contains(&(MAIN, ToWorker::Stop)));
+    assert!(listening.killed.is_empty());
+    listening.now = Duration::from_secs(3);
+    listening.handle(Event::Tick);
+    listening.reap_killed();
+    assert_eq!(listening.finished, Some(Cause::Killed(None)));
+}
+
+#[test]
+fn the_limit_of_processes_is_an_error_and_nothing_more() {
+    let mut world = World::new(3);
+    world.fork_all();
+    let first = world.spawn(MAIN, false).expect("a child");
+    world.spawn(MAIN, false).expect("a child");
+    assert!(world.spawn(MAIN, false).expect_err("refused").contains("--max-processes"));
+    world.finish(first, 0, None);
+    world.spawn(MAIN, false).expect("there is room again");
+}
+
+#[test]
+fn a_long_result_is_kept_for_the_parent_and_a_short_one_comes_along() {
+    let mut world = World::new(10);
+    world.fork_all();
+    let (short, long) = (world.spawn(MAIN, false).expect("a child"), world.spawn(MAIN, false).expect("a child"));
+    world.finish(short, 0, Some(vec![1]));
+    world.finish(long, 0, Some(vec![2; 10_000]));
+    assert_eq!(world.news(MAIN, short), [(Cause::Exited(0), Output::Here(vec![1]))]);
+    assert_eq!(world.news(MAIN, long), [(Cause::Exited(0), Output::Kept)]);
+    let id = world.request(MAIN, Request::TakeOutput(long));
+    let reply = ToWorker::Reply { request: id, result: Ok(Reply::Output(vec![2; 10_000])) };
+    assert!(world.heard.contains(&(MAIN, reply)));
+}
+
+/// One thing that can happen in a random history; numbers are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Step {
+    Spawn { by: usize, daemon: bool },
+    Finish(usize),
+    Trap(usize),
+    Terminate { by: usize, target: usize },
+    DieSilently(usize),
+    ReapOne,
+    ForkOne,
+    FailFork,
+    LoseZygote,
+    Misbehave(usize),
+    Tick,
+    Stop,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let number = 0usize..8;
+    prop_oneof![
+        6 => (number.clone(), any::<bool>()).prop_map(|(by, daemon)| Step::Spawn { by, daemon }),
+        3 => number.clone().prop_map(Step::Finish),
+        1 => number.clone().prop_map(Step::Trap),
+        1 => (number.clone(), number.clone()).prop_map(|(by, target)| Step::Terminate { by, target }),
+        1 => number.clone().prop_map(Step::DieSilently),
+        4 => Just(Step::ReapOne),
+        6 => Just(Step::ForkOne),
+        1 => Just(Step::FailFork),
+        1 => Just(Step::LoseZygote),
+        1 => number.prop_map(Step::Misbehave),
+        1 => Just(Step::Tick),
+        1 => Just(Step::Stop),
+    ]
+}
+
+impl World {
+    fn started(&self) -> Vec<(WorkerId, Pid)> {
+        let mut started: Vec<_> =
+            self.alive.iter().filter_map(|(worker, pid)| Some((*worker, (*pid)?))).collect();
+        started.sort();
+        started
+    }
+
+    fn pick(&self, number: usize) -> Option<(WorkerId, Pid)> {
+        let started = self.started();
+        started.get(number % started.len().max(1)).copied()
+    }
+
+    fn take(&mut self, step: Step) {
+        if self.finished.is_some() {
+            return;
+        }
+        match step {
+            Step::Spawn { by, daemon } => {
+                if let Some((_, pid)) = self.pick(by) {
+                    self.request(pid, Request::Spawn(Box::new(spawn(daemon))));
+                }
+            }
+            Step::Finish(number) => self.last_word(number, FromWorker::Finished { code: 0, output: Some(vec![7]) }),
+            Step::Trap(number) => {
+                let trap = FromWorker::Trapped { message: "trap".to_owned(), backtrace: String::new() };
+                self.last_word(number, trap);
+            }
+            Step::Terminate { by, target } => {
+                if let (Some((_, by)), Some((_, target))) = (self.pick(by), self.pick(target)) {
+                    self.request(by, Request::Terminate { pid: target, grace: Duration::ZERO });
+                }
+            }
+            Step::DieSilently(number) => {
+                if let Some((worker, _)) = self.pick(number) {
+                    self.killed.remove(&worker);
+                    self.reap(worker, WaitStatus::Signaled(9));
+                }
+            }
+            Step::ReapOne => {
+                if let Some(worker) = self.killed.pop_first() {
+                    self.reap(worker, WaitStatus::Signaled(9));
+                }
+            }
+            Step::ForkOne => {
+                if let Some(worker) = self.forking.pop_first() {
+                    self.alive.insert(worker, None);
+                    self.handle(Event::Forked(worker));
+                }
+            }
+            Step::FailFork => {
+                if let Some(worker) = self.forking.pop_first() {
+                    self.handle(Event::NotForked(worker, "no memory".to_owned()));
+                }
+            }
+            Step::LoseZygote => {
+                self.forking.clear();
+                self.handle(Event::ZygoteLost);
+            }
+            Step::Misbehave(number) => {
+                if let Some((worker, _)) = self.pick(number) {
+                    self.handle(Event::Misbehaved(worker, "garbage".to_owned()));
+                }
+            }
+            Step::Tick => {
+                self.now += Duration::from_secs(1);
+                self.handle(Event::Tick);
+            }
+            Step::Stop => self.handle(Event::Stop { grace: Duration::from_secs(1) }),
+        }
+    }
+
+    fn last_word(&mut self, number: usize, message: FromWorker) {
+        if let Some((worker, _)) = self.pick(number) {
+            self.handle(Event::Said(worker, message));
+            self.killed.insert(worker);
+        }
+    }
+
+    /// Does whatever the outside still owes, until nothing moves any more.
+    fn settle(&mut self) {
+        for _ in 0..1000 {
+            self.fork_all();
+            self.reap_killed();
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_history_keeps_the_invariants_and_can_be_brought_to_an_end(steps in prop::collection::vec(step(), 0..200)) {
+        let mut world = World::new(6);
+        for step in steps {
+            world.take(step);
+        }
+        if world.finished.is_none() {
+            world.handle(Event::Kill);
+        }
+        world.settle();
+        prop_assert!(world.finished.is_some(), "a run that is killed ends");
+        let pids: BTreeSet<Pid> = world.ended.iter().map(|(pid, _)| *pid).collect();
+        prop_assert_eq!(pids.len(), world.ended.len(), "nobody ends twice");
+    }
+}

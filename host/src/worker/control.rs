@@ -83,11 +83,6 @@ impl Control {
         if self.state().watched.insert(pid) { self.notify(Request::Watch(pid)) } else { Ok(()) }
     }
 
-    /// Remembers that the supervisor tells the end of `pid` unasked: it does so for children.
-    pub(super) fn is_watched(&self, pid: Pid) {
-        self.state().watched.insert(pid);
-    }
-
     /// How `pid`, which is watched, has ended. Doesn't wait.
     pub(super) fn cause(&self, pid: Pid) -> io::Result<Option<Cause>> {
         let mut state = self.state();
@@ -215,6 +210,10 @@ impl State {
     fn store(&mut self, message: ToWorker) {
         match message {
             ToWorker::Reply { request, result } => {
+                // The end of a child is told unasked, and can come right behind its birth.
+                if let Ok(Reply::Spawned { pid, .. }) = &result {
+                    self.watched.insert(*pid);
+                }
                 self.replies.insert(request, result);
             }
             ToWorker::Ended { pid, cause, output } if self.watched.contains(&pid) => {

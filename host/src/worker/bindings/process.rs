@@ -68,11 +68,7 @@ impl wit::Host for Host {
             Err(error) => return Ok(Err(error)),
         };
         match self.control.request(Request::Spawn(Box::new(spawn)))? {
-            Ok(Reply::Spawned { pid, name }) => {
-                // The supervisor tells the end of children without being asked.
-                self.control.is_watched(pid);
-                Ok(Ok(self.process(pid, name, daemon, Kinship::Child)?))
-            }
+            Ok(Reply::Spawned { pid, name }) => Ok(Ok(self.process(pid, name, daemon, Kinship::Child)?)),
             Ok(_) => Err(wasmtime::Error::msg("the supervisor answered another question")),
             Err(refusal) => Ok(Err(refusal.into())),
         }
@@ -153,12 +149,7 @@ impl wit::HostProcess for Host {
         process: Resource<Process>,
         timeout: Option<u64>,
     ) -> wasmtime::Result<Result<ExitStatus, Error>> {
-        let handle = self.table.get(&process)?;
-        let pid = handle.pid;
-        if handle.kinship == Kinship::Parent && !self.identity.daemon && timeout.is_none() {
-            let message = format!("process {pid} is the parent, which waits for this process: the join would never end");
-            return Ok(Err(error(ErrorCode::Invalid, message)));
-        }
+        let pid = self.table.get(&process)?.pid;
         let limit = timeout.map(Duration::from_nanos);
         Ok(match self.control.wait_for_end(pid, limit)? {
             Some(cause) => Ok(cause.into()),

@@ -1,0 +1,39 @@
+//! Processes, side by side with what people use today: `cargo bench --bench processes [SECTION...]`.
+//!
+//! Both sides of every comparison run in this one program, by turns, and what is printed are medians and their ratio.
+//! The sections are `start`, `command`, `memory` and `compute`; without a name all of them run. Needs python3.
+
+mod command;
+mod compute;
+mod in_process;
+mod memory;
+mod start;
+mod table;
+
+use std::path::PathBuf;
+
+fn main() {
+    wasmproc::init();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if let [first, artifact] = arguments.as_slice()
+        && first == in_process::ROLE
+    {
+        return in_process::run(&PathBuf::from(artifact));
+    }
+    let wanted = |section: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == section);
+    for (name, section) in [
+        ("start", start::measure as fn()),
+        ("command", command::measure),
+        ("memory", memory::measure),
+        ("compute", compute::measure),
+    ] {
+        if wanted(name) {
+            section();
+        }
+    }
+}
+
+/// The `wasmproc` that belongs to this build.
+fn wasmproc() -> &'static str {
+    env!("CARGO_BIN_EXE_wasmproc")
+}

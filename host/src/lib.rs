@@ -42,8 +42,6 @@ pub use artifact::{Artifact, Cache, CacheEntry, Manifest, SourceKind};
 pub use cause::{Cause, Pid, exit_code};
 pub use error::{Error, ErrorKind, Result};
 pub use role::init;
-pub use supervisor::{
-    Attendant, Controller, Interruption, Outcome, ProcessReport, ProcessState, ProcessView, Report,
-};
+pub use supervisor::{Attendant, Controller, Interruption, Outcome, ProcessReport, ProcessState, ProcessView, Report};
 pub use task::{Access, Running, Task};
 pub use wasmproc_sandbox::{Identity, Missing, Namespace, Walls};

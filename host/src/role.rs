@@ -47,7 +47,8 @@ pub fn init() {
     INITIALISED.store(true, Ordering::Relaxed);
     let mut arguments = env::args_os();
     let name = arguments.next();
-    let Some(role) = [Role::Init, Role::Compiler].into_iter().find(|role| name.as_deref() == Some(OsStr::new(role.name())))
+    let Some(role) =
+        [Role::Init, Role::Compiler].into_iter().find(|role| name.as_deref() == Some(OsStr::new(role.name())))
     else {
         return;
     };

@@ -234,9 +234,11 @@ impl Task {
         if self.max_processes == 0 {
             return Err(Error::invalid("a run needs at least one process: raise --max-processes"));
         }
-        if let Some((name, _)) = self.environment.iter().find(|(name, value)| {
-            name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
-        }) {
+        if let Some((name, _)) = self
+            .environment
+            .iter()
+            .find(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
+        {
             return Err(Error::invalid(format!("the environment variable {name:?} can't be passed on")));
         }
         let names: Vec<&String> = self.components.iter().map(|(name, _)| name).collect();

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// Reads a number of bytes: `4096`, `64KiB`, `1.5GiB`, `10MB`.
 pub fn bytes(text: &str) -> Result<u64, String> {
-    let size: bytesize::ByteSize = text.parse().map_err(|_| format!("{text} is no size: write 4096, 64KiB or 1.5GiB"))?;
+    let size: bytesize::ByteSize =
+        text.parse().map_err(|_| format!("{text} is no size: write 4096, 64KiB or 1.5GiB"))?;
     match size.as_u64() {
         0 => Err("a size of 0 allows nothing: leave the flag out, or give at least 64KiB".to_owned()),
         bytes => Ok(bytes),

@@ -27,7 +27,6 @@ pub use limits::{CpuTimer, ProcessLimits, data_in_use, raise_open_files};
 pub use mounts::{clone_directory, empty_root, host_directory, make_private, private_tmp, subdirectory};
 pub use namespaces::{Namespace, enter};
 pub use process::{
-    Fork, Threads, Usage, WaitStatus, adopt_orphans, clone_process, die_with_parent, exit_now, reap,
-    set_process_name,
+    Fork, Threads, Usage, WaitStatus, adopt_orphans, clone_process, die_with_parent, exit_now, reap, set_process_name,
 };
 pub use walls::{Missing, Walls};

@@ -100,9 +100,5 @@ fn refused(namespace: Namespace, error: &io::Error) -> Missing {
         }
         _ => "allow user namespaces, or give the container CAP_SYS_ADMIN",
     };
-    Missing {
-        layer: format!("{} namespace", namespace.name()),
-        reason: error.to_string(),
-        remedy: remedy.to_owned(),
-    }
+    Missing { layer: format!("{} namespace", namespace.name()), reason: error.to_string(), remedy: remedy.to_owned() }
 }

@@ -111,10 +111,7 @@ fn wait_status(status: i32) -> WaitStatus {
 
 fn used(usage: &libc::rusage) -> Usage {
     let time = |value: libc::timeval| Duration::new(value.tv_sec as u64, value.tv_usec as u32 * 1000);
-    Usage {
-        cpu_time: time(usage.ru_utime) + time(usage.ru_stime),
-        peak_memory_bytes: usage.ru_maxrss as u64 * 1024,
-    }
+    Usage { cpu_time: time(usage.ru_utime) + time(usage.ru_stime), peak_memory_bytes: usage.ru_maxrss as u64 * 1024 }
 }
 
 /// Orphaned descendants become children of this process: the substitute for being pid 1.

@@ -46,8 +46,9 @@ impl Cache {
         if let Some(folder) = env::var_os(FOLDER_VARIABLE).filter(|folder| !folder.is_empty()) {
             return Ok(Cache { folder: folder.into() });
         }
-        let strategy = etcetera::choose_base_strategy()
-            .map_err(|_| Error::failed(format!("there is no home folder to keep artifacts in: set {FOLDER_VARIABLE}")))?;
+        let strategy = etcetera::choose_base_strategy().map_err(|_| {
+            Error::failed(format!("there is no home folder to keep artifacts in: set {FOLDER_VARIABLE}"))
+        })?;
         Ok(Cache { folder: etcetera::BaseStrategy::cache_dir(&strategy).join("wasmproc") })
     }
 

@@ -56,7 +56,9 @@ fn ask(path: &Path, source: &[u8], job: Job, attendant: &mut dyn Attendant) -> R
         }
         Ok(Some((Answer::Denied(number), _))) => {
             let shown = path.display();
-            Err(Error::cannot_run(format!("can't run {shown}: compiling it led to system call {number}, which is denied")))
+            Err(Error::cannot_run(format!(
+                "can't run {shown}: compiling it led to system call {number}, which is denied"
+            )))
         }
         Ok(Some((Answer::Failed(reason), _))) => Err(Error::failed(crate::cause::printable(&reason))),
         Ok(Some((answer, mut descriptors))) => Ok((answer, descriptors.pop())),

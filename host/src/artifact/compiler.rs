@@ -3,8 +3,8 @@
 //! It is given the bytes as a descriptor and leaves the artifact in a memory file. It trusts its supervisor; nobody
 //! trusts it: what it says is checked, and the artifact runs in confined processes only.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ use wasmproc_sandbox::{CpuTimer, Namespace, ProcessLimits, seccomp};
 
 use super::engine::engine;
 use super::{Manifest, SourceKind};
-use crate::wire::{self, Channel};
 use crate::wire::compiler::{Answer, Job, Request};
+use crate::wire::{self, Channel};
 use crate::worker;
 
 /// What compiling one file may use. Compile bombs are outside of Cranelift's own promises.
@@ -163,9 +163,7 @@ fn text_to_binary(bytes: &[u8]) -> Result<Vec<u8>, Refused> {
 /// Makes a component of a core module, with the adapter that fits it.
 fn adapt(module: &[u8]) -> Result<Vec<u8>, Refused> {
     use wasi_preview1_component_adapter_provider as adapter;
-    wasmparser::Validator::new()
-        .validate_all(module)
-        .map_err(invalid)?;
+    wasmparser::Validator::new().validate_all(module).map_err(invalid)?;
     let is_command = wasmparser::Parser::new(0).parse_all(module).any(|payload| match payload {
         Ok(wasmparser::Payload::ExportSection(exports)) => {
             exports.into_iter().flatten().any(|export| export.name == "_start")

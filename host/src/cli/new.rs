@@ -36,7 +36,10 @@ impl New {
         let files = [
             ("Cargo.toml", manifest(&name, &sdk)),
             ("src/main.rs", include_str!("template/main.rs").to_owned()),
-            (".cargo/config.toml", format!("[build]\ntarget = \"wasm32-wasip2\"\n\n[target.wasm32-wasip2]\nrunner = {:?}\n", runner())),
+            (
+                ".cargo/config.toml",
+                format!("[build]\ntarget = \"wasm32-wasip2\"\n\n[target.wasm32-wasip2]\nrunner = {:?}\n", runner()),
+            ),
             ("rust-toolchain.toml", "[toolchain]\nchannel = \"stable\"\ntargets = [\"wasm32-wasip2\"]\n".to_owned()),
             (".gitignore", "/target\n".to_owned()),
         ];
@@ -65,7 +68,9 @@ fn check_name(name: &str) -> Result<()> {
 fn dependency(given: Option<&Path>) -> Result<String> {
     let folder = given.unwrap_or(Path::new(BUILT_WITH));
     match folder.canonicalize() {
-        Ok(folder) if folder.join("Cargo.toml").is_file() => Ok(format!("{{ path = {:?} }}", folder.display().to_string())),
+        Ok(folder) if folder.join("Cargo.toml").is_file() => {
+            Ok(format!("{{ path = {:?} }}", folder.display().to_string()))
+        }
         _ if given.is_some() => bail!("{} is not the crate wasmproc-guest", folder.display()),
         _ => Ok(format!("{:?}", env!("CARGO_PKG_VERSION"))),
     }

@@ -124,7 +124,8 @@ impl Run {
             .use_cache(!self.no_cache)
             .list_processes(self.report.is_some());
         for argument in self.arguments {
-            let argument = argument.into_string().map_err(|bad| anyhow::anyhow!("the argument {bad:?} is not UTF-8"))?;
+            let argument =
+                argument.into_string().map_err(|bad| anyhow::anyhow!("the argument {bad:?} is not UTF-8"))?;
             task = task.arg(argument);
         }
         for variable in self.env {
@@ -139,9 +140,10 @@ impl Run {
             task = task.tmp(capacity);
         }
         for component in self.component {
-            let (name, file) = component.split_once('=').filter(|(name, _)| !name.is_empty()).with_context(|| {
-                format!("--component {component}: write NAME=FILE")
-            })?;
+            let (name, file) = component
+                .split_once('=')
+                .filter(|(name, _)| !name.is_empty())
+                .with_context(|| format!("--component {component}: write NAME=FILE"))?;
             task = task.component(name, file);
         }
         if let Some(timeout) = self.timeout {

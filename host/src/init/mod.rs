@@ -52,7 +52,7 @@ fn live(control: &mut Channel<FromInit, ToInit>, setup: Setup, descriptors: Vec<
     let views = run.base_views()?;
     let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
     control.send(&FromInit::Ready(run.walls.clone()), &views)?;
-    run.start_zygote(control)?;
+    run.zygote = run.start_zygote(control, false)?;
     run.serve(control)
 }
 
@@ -95,6 +95,10 @@ struct Run {
     directories: Vec<OwnedFd>,
     threads: Threads,
     zygote: i32,
+    /// A zygote that was asked for beside the first, and then instead of it.
+    renewed: Option<i32>,
+    /// One was asked for: zygotes from now on are made for many workers.
+    many: bool,
     crashes: VecDeque<Instant>,
 }
 
@@ -118,6 +122,8 @@ impl Run {
             directories,
             threads: Threads::of_this_process(),
             zygote: 0,
+            renewed: None,
+            many: false,
             crashes: VecDeque::new(),
         })
     }
@@ -149,7 +155,7 @@ impl Run {
         self.view(&below, read_only)
     }
 
-    fn start_zygote(&mut self, control: &Channel<FromInit, ToInit>) -> io::Result<()> {
+    fn start_zygote(&self, control: &Channel<FromInit, ToInit>, renewed: bool) -> io::Result<i32> {
         let (ours, theirs) = wire::pair()?;
         // Out of the way of the numbers that the zygote clears.
         let theirs = zygote::own(theirs)?;
@@ -167,11 +173,12 @@ impl Run {
                 user: self.setup.user.filter(|_| !self.walls.has(Namespace::User)),
                 limits: self.setup.limits,
                 files,
+                for_many: renewed || self.many,
             };
             zygote.main()
         };
-        self.zygote = pid;
-        control.send(&FromInit::Zygote { pid }, &[ours.as_fd()])
+        control.send(&FromInit::Zygote { renewed }, &[ours.as_fd()])?;
+        Ok(pid)
     }
 
     fn serve(&mut self, control: &mut Channel<FromInit, ToInit>) -> io::Result<()> {
@@ -205,6 +212,10 @@ impl Run {
                         }
                     }
                 }
+                Received::Message(ToInit::Renew, _) => {
+                    self.many = true;
+                    self.renewed = Some(self.start_zygote(control, true)?);
+                }
                 Received::Message(ToInit::Setup(_), _) => {}
                 Received::Empty => return Ok(true),
                 Received::Closed => return Ok(false),
@@ -214,6 +225,12 @@ impl Run {
 
     fn reap(&mut self, control: &Channel<FromInit, ToInit>) -> io::Result<()> {
         while let Some((pid, status, usage)) = sandbox::reap()? {
+            if self.renewed.is_some_and(|renewed| self.zygote == pid || renewed == pid) {
+                // One of two: the other goes on, and is the zygote from now on.
+                self.zygote = if self.zygote == pid { self.renewed.take().unwrap_or_default() } else { self.zygote };
+                self.renewed = None;
+                continue;
+            }
             if pid != self.zygote {
                 control.send(&FromInit::Reaped { pid, status, usage }, &[])?;
                 continue;
@@ -224,7 +241,7 @@ impl Run {
             if self.crashes.len() >= MAX_CRASHES {
                 return Err(io::Error::other(format!("the zygote keeps dying ({status:?})")));
             }
-            self.start_zygote(control)?;
+            self.zygote = self.start_zygote(control, false)?;
         }
         Ok(())
     }
@@ -240,8 +257,8 @@ fn source(grant: &Grant, walls: &Walls) -> io::Result<OwnedFd> {
         Grant::Tmp { capacity_bytes } if walls.has(Namespace::Mount) => {
             sandbox::private_tmp(*capacity_bytes).map_err(named("can't make the private /tmp".to_owned()))
         }
-        Grant::Tmp { .. } => {
-            Err(io::Error::other("a private /tmp needs a mount namespace, which this machine refuses; use --dir instead"))
-        }
+        Grant::Tmp { .. } => Err(io::Error::other(
+            "a private /tmp needs a mount namespace, which this machine refuses; use --dir instead",
+        )),
     }
 }

@@ -17,8 +17,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
 use wasmproc_sandbox::{Usage, WaitStatus, Walls};
@@ -116,6 +116,8 @@ const INIT: u64 = 0;
 const ZYGOTE: u64 = 1;
 const INTERRUPTION: u64 = 2;
 const ORDERS: u64 = 3;
+const RENEWED: u64 = 4;
+const RETIRING: u64 = 5;
 /// A worker's number is added to this.
 const FIRST_WORKER: u64 = 16;
 
@@ -131,7 +133,11 @@ pub(crate) struct Supervisor<'a> {
     init: Channel<ToInit, FromInit>,
     doorstep: Child,
     init_process: Option<OwnedFd>,
-    zygote: Option<Channel<ToZygote, FromZygote>>,
+    zygote: Option<Zygote>,
+    /// A better one, until it is ready to take over.
+    renewed: Option<Zygote>,
+    /// The one that it took over from, until it has answered what it was asked.
+    retiring: Option<Zygote>,
     /// Forks that were asked for before there was a zygote.
     unsent_forks: Vec<WorkerId>,
     workers: Workers,
@@ -152,6 +158,19 @@ pub(crate) struct Supervisor<'a> {
     recorder: Recorder,
     broken: Option<Broken>,
     finished: Option<Cause>,
+}
+
+type Zygote = Channel<ToZygote, FromZygote>;
+
+/// One of the zygotes that there can be at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// The one that is asked for workers.
+    Present,
+    /// A better one that is not ready yet.
+    Renewed,
+    /// The one that was asked before, until it has answered.
+    Retiring,
 }
 
 struct Narrowing {
@@ -199,6 +218,8 @@ impl<'a> Supervisor<'a> {
             doorstep,
             init_process: None,
             zygote: None,
+            renewed: None,
+            retiring: None,
             unsent_forks: Vec::new(),
             workers: Workers::default(),
             table: Table::new(ingredients.limits, ingredients.components),
@@ -246,7 +267,9 @@ impl<'a> Supervisor<'a> {
                 let (data, flags) = (event.data.u64(), event.flags);
                 match data {
                     INIT => self.hear_init()?,
-                    ZYGOTE => self.hear_zygote(),
+                    ZYGOTE => self.hear_zygote(Which::Present),
+                    RENEWED => self.hear_zygote(Which::Renewed),
+                    RETIRING => self.hear_zygote(Which::Retiring),
                     INTERRUPTION => self.interrupted(),
                     ORDERS => self.ordered(),
                     token => self.hear_worker(WorkerId(token - FIRST_WORKER), flags),
@@ -266,6 +289,11 @@ impl<'a> Supervisor<'a> {
         for action in actions {
             match action {
                 Action::Fork(worker) => self.fork(worker),
+                Action::RenewZygote => {
+                    // If init is gone, so is the run.
+                    let _ = self.init.post(&ToInit::Renew, Vec::new());
+                    let _ = watch_also_for_writing(&self.epoll, &self.init, INIT, self.init.has_backlog());
+                }
                 Action::Start(worker, start, views) => self.start(worker, *start, &views),
                 Action::Narrow(pid, views) => self.narrow(pid, &views),
                 Action::Tell(worker, message) => self.tell(worker, &message, Vec::new()),
@@ -370,15 +398,22 @@ impl<'a> Supervisor<'a> {
             FromInit::Born => self.init_process = descriptors.pop(),
             FromInit::Ready(walls) => self.init_ready(walls, descriptors)?,
             FromInit::Failed(message) => return Err(Error::failed(crate::cause::printable(&message)).into()),
-            FromInit::Zygote { .. } => {
-                if let Some(socket) = descriptors.pop() {
-                    self.new_zygote(socket)?;
+            FromInit::Zygote { renewed } => {
+                let Some(socket) = descriptors.pop() else { return Ok(()) };
+                let zygote = Channel::with_descriptors(socket);
+                if renewed {
+                    watch(&self.epoll, &zygote, RENEWED)?;
+                    self.renewed = Some(zygote);
+                } else {
+                    self.new_zygote(zygote)?;
                 }
             }
             FromInit::Narrowed { ticket, error } => self.view_made(ticket, descriptors.pop(), error),
             FromInit::Reaped { pid, status, usage } => match self.workers.find(pid) {
                 Some(worker) => self.worker_died(worker, status, usage),
-                None => drop(self.early_deaths.insert(pid, (status, usage))),
+                // Only a worker whose birth is still to be told can be dead and unknown.
+                None if self.workers.is_expecting() => drop(self.early_deaths.insert(pid, (status, usage))),
+                None => {}
             },
         }
         Ok(())
@@ -396,45 +431,86 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    fn new_zygote(&mut self, socket: OwnedFd) -> Result<(), Broken> {
-        if self.zygote.is_some() {
-            // What the dead one still said comes first; what it didn't say never happened.
-            self.hear_zygote();
-            if let Some(broken) = self.broken.take() {
-                return Err(broken);
-            }
-            self.zygote = None;
-            self.early_deaths.clear();
-            self.workers.forget_expected();
-        }
-        let zygote = Channel::with_descriptors(socket);
+    fn new_zygote(&mut self, zygote: Zygote) -> Result<(), Broken> {
         watch(&self.epoll, &zygote, ZYGOTE)?;
-        let first = self.zygote.is_none() && !self.unsent_forks.is_empty();
-        self.zygote = Some(zygote);
-        if first {
+        if self.zygote.is_none() {
+            self.zygote = Some(zygote);
             for worker in std::mem::take(&mut self.unsent_forks) {
                 self.fork(worker);
             }
-        } else {
-            self.handle(Event::ZygoteLost);
+            return Ok(());
         }
+        // What the dead one still said comes first; what it didn't say never happened.
+        self.hear_zygote(Which::Present);
+        if let Some(broken) = self.broken.take() {
+            return Err(broken);
+        }
+        self.zygote = Some(zygote);
+        let lost = self.workers.forget_expected(Which::Present);
+        self.handle(Event::ForksLost(lost));
         Ok(())
     }
 
-    fn hear_zygote(&mut self) {
+    /// The better zygote is ready: from now on it is asked.
+    fn renew_zygote(&mut self) {
+        let Some(zygote) = self.renewed.take() else { return };
+        self.retiring = self.zygote.replace(zygote);
+        for (zygote, token) in [(&self.zygote, ZYGOTE), (&self.retiring, RETIRING)] {
+            if let Some(zygote) = zygote {
+                let _ = watch_also_for_writing(&self.epoll, zygote, token, zygote.has_backlog());
+            }
+        }
+        self.workers.retire_expected();
+        self.let_zygote_retire();
+    }
+
+    /// Lets go of the retiring zygote once it has answered everything.
+    fn let_zygote_retire(&mut self) {
+        if !self.workers.expects_any(Which::Retiring) {
+            self.retiring = None;
+        }
+    }
+
+    fn zygote_mut(&mut self, which: Which) -> &mut Option<Zygote> {
+        match which {
+            Which::Present => &mut self.zygote,
+            Which::Renewed => &mut self.renewed,
+            Which::Retiring => &mut self.retiring,
+        }
+    }
+
+    /// Takes the messages of one of the zygotes.
+    fn hear_zygote(&mut self, which: Which) {
         loop {
-            let Some(zygote) = &mut self.zygote else { return };
-            if zygote.has_backlog() && zygote.flush().unwrap_or(true) {
-                let _ = watch_also_for_writing(&self.epoll, &*zygote, ZYGOTE, false);
+            let Some(zygote) = self.zygote_mut(which) else { return };
+            if zygote.has_backlog() {
+                let _ = zygote.flush();
             }
             match zygote.try_receive() {
-                Ok(Received::Message(message, descriptors)) => self.zygote_said(message, descriptors),
-                Ok(Received::Empty) => return,
-                // Init starts another.
-                Ok(Received::Closed) | Err(_) => {
-                    let _ = epoll::delete(&self.epoll, &*zygote);
-                    return;
+                Ok(Received::Message(FromZygote::Ready, _)) if which == Which::Renewed => return self.renew_zygote(),
+                Ok(Received::Message(message, descriptors)) => {
+                    self.zygote_said(message, descriptors);
+                    self.let_zygote_retire();
                 }
+                Ok(Received::Empty) => return,
+                Ok(Received::Closed) | Err(_) => return self.zygote_closed(which),
+            }
+        }
+    }
+
+    fn zygote_closed(&mut self, which: Which) {
+        match which {
+            // Init starts another, which is then told apart from the first by this one's still being here.
+            Which::Present => {
+                if let Some(zygote) = &self.zygote {
+                    let _ = epoll::delete(&self.epoll, zygote);
+                }
+            }
+            Which::Renewed => self.renewed = None,
+            Which::Retiring => {
+                self.retiring = None;
+                let lost = self.workers.forget_expected(Which::Retiring);
+                self.handle(Event::ForksLost(lost));
             }
         }
     }
@@ -456,7 +532,12 @@ impl<'a> Supervisor<'a> {
                 if let Err(error) = watched {
                     self.handle(Event::Misbehaved(worker, error.to_string()));
                 }
-                if let Some((status, usage)) = self.early_deaths.remove(&pid) {
+                let early_death = self.early_deaths.remove(&pid);
+                if !self.workers.is_expecting() {
+                    // Numbers are reused in time; what is left over here belongs to nobody.
+                    self.early_deaths.clear();
+                }
+                if let Some((status, usage)) = early_death {
                     self.worker_died(worker, status, usage);
                 }
             }
@@ -576,7 +657,8 @@ impl<'a> Supervisor<'a> {
 }
 
 fn watch(epoll: &OwnedFd, source: impl AsFd, token: u64) -> Result<()> {
-    epoll::add(epoll, source, EventData::new_u64(token), EventFlags::IN).context(|| "can't watch a descriptor".to_owned())
+    epoll::add(epoll, source, EventData::new_u64(token), EventFlags::IN)
+        .context(|| "can't watch a descriptor".to_owned())
 }
 
 fn watch_also_for_writing(epoll: &OwnedFd, source: impl AsFd, token: u64, writing: bool) -> rustix::io::Result<()> {

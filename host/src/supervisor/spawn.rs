@@ -91,7 +91,9 @@ pub(crate) fn plan(
         arguments: spawn.arguments.unwrap_or_else(|| of_parent.arguments.clone()),
         environment,
         directories,
-        max_memory_bytes: spawn.max_memory_bytes.map_or(of_parent.max_memory_bytes, |own| own.min(of_parent.max_memory_bytes)),
+        max_memory_bytes: spawn
+            .max_memory_bytes
+            .map_or(of_parent.max_memory_bytes, |own| own.min(of_parent.max_memory_bytes)),
         cpu_time: [spawn.cpu_time, of_parent.cpu_time].into_iter().flatten().min(),
         timeout: spawn.timeout,
         terminals: of_parent.terminals,
@@ -149,9 +151,7 @@ fn check_target(target: &Target, component: &Component) -> Result<(), Refusal> {
 }
 
 fn checked_environment(environment: Vec<(String, String)>) -> Result<Vec<(String, String)>, Refusal> {
-    let bad = |(name, value): &(String, String)| {
-        name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
-    };
+    let bad = |(name, value): &(String, String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
     match environment.iter().any(bad) {
         true => Err(invalid("an environment variable has an empty name, a name with =, or a zero byte")),
         false => Ok(environment),
@@ -234,7 +234,10 @@ mod tests {
         let whole = view(&asked("/data", false), &parent()).expect("granted");
         assert_eq!((whole.grant, whole.narrowed), (0, false));
         let below = view(&asked("/data/sub/./dir", true), &parent()).expect("granted");
-        assert_eq!((below.grant, below.path.to_str(), below.read_only, below.narrowed), (0, Some("sub/dir"), true, true));
+        assert_eq!(
+            (below.grant, below.path.to_str(), below.read_only, below.narrowed),
+            (0, Some("sub/dir"), true, true)
+        );
         let inner = view(&asked("data/deep/x", false), &parent()).expect("granted");
         assert_eq!((inner.grant, inner.read_only), (1, true), "read-only stays read-only");
     }

@@ -31,6 +31,8 @@ use crate::{Cause, Pid};
 
 /// Workers kept ready for a run that starts processes.
 const SPARES: usize = 2;
+/// A run that starts this many processes gets a zygote that is made for many.
+const MANY: u64 = 16;
 /// Results up to this length travel with the news of the end; longer ones are kept until asked for.
 const INLINE_OUTPUT_BYTES: usize = 4096;
 /// Memory that a process may use without asking, if the run has it.
@@ -44,8 +46,8 @@ pub(crate) type Now = Duration;
 pub(crate) enum Event {
     Forked(WorkerId),
     NotForked(WorkerId, String),
-    /// The zygote died; forks that were asked for and not answered never happened.
-    ZygoteLost,
+    /// A zygote died; these forks, which it was asked for and didn't answer, never happened.
+    ForksLost(Vec<WorkerId>),
     Said(WorkerId, FromWorker),
     /// The worker broke the rules of the protocol.
     Misbehaved(WorkerId, String),
@@ -53,7 +55,9 @@ pub(crate) enum Event {
     /// The directories of a starting process are ready, or can't be had.
     Narrowed(Pid, Result<(), String>),
     /// The user wants the run to end: by request, and after this by force.
-    Stop { grace: Duration },
+    Stop {
+        grace: Duration,
+    },
     /// The user wants the run to end now.
     Kill,
     /// Time has passed.
@@ -64,6 +68,8 @@ pub(crate) enum Event {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Action {
     Fork(WorkerId),
+    /// Replace the zygote by one that is made for many workers.
+    RenewZygote,
     /// Begin the process in this worker. Its directories are those of the plan.
     Start(WorkerId, Box<Start>, Directories),
     /// Make the views that this process needs and say `Narrowed`.
@@ -196,7 +202,7 @@ impl Table {
         match event {
             Event::Forked(worker) => self.forked(worker, now, &mut actions),
             Event::NotForked(worker, reason) => self.not_forked(worker, &reason, now, &mut actions),
-            Event::ZygoteLost => self.zygote_lost(&mut actions),
+            Event::ForksLost(workers) => self.forks_lost(&workers, &mut actions),
             Event::Said(worker, message) => self.said(worker, message, now, &mut actions),
             Event::Misbehaved(worker, how) => {
                 if let Some(&pid) = self.by_worker.get(&worker) {
@@ -317,12 +323,19 @@ impl Table {
             return;
         }
         if let Some(pid) = self.waiting.pop_front() {
-            self.stillborn(pid, &format!("this machine has no process, descriptor or memory left: {reason}"), now, actions);
+            self.stillborn(
+                pid,
+                &format!("this machine has no process, descriptor or memory left: {reason}"),
+                now,
+                actions,
+            );
         }
     }
 
-    fn zygote_lost(&mut self, actions: &mut Vec<Action>) {
-        self.forking.clear();
+    fn forks_lost(&mut self, workers: &[WorkerId], actions: &mut Vec<Action>) {
+        for worker in workers {
+            self.forking.remove(worker);
+        }
         self.stock_up(actions);
     }
 
@@ -453,6 +466,9 @@ impl Table {
         let narrowed = plan.directories.iter().any(|directory| directory.narrowed);
         let directories = plan.directories.clone();
         let pid = self.add(plan, start, Some((parent, id)), now);
+        if pid.0 == MANY {
+            actions.push(Action::RenewZygote);
+        }
         if narrowed {
             actions.push(Action::Narrow(pid, directories));
         } else {

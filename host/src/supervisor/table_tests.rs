@@ -79,6 +79,7 @@ impl World {
                     let pid = self.alive.get(&worker).copied().flatten().expect("only started workers are spoken to");
                     self.heard.push((pid, message));
                 }
+                Action::RenewZygote => {}
                 Action::Kill(worker) => drop(self.killed.insert(worker)),
                 Action::Ended(record) => self.ended.push((record.pid, record.cause)),
                 Action::Finished(cause) => assert!(self.finished.replace(cause).is_none(), "a run ends once"),
@@ -251,8 +252,8 @@ fn a_worker_that_dies_before_its_zygote_told_of_it_is_no_loss() {
     let mut world = World::new(10);
     world.fork_all();
     let id = world.request(MAIN, Request::Spawn(Box::new(spawn(false))));
-    world.forking.clear();
-    world.handle(Event::ZygoteLost);
+    let lost = std::mem::take(&mut world.forking);
+    world.handle(Event::ForksLost(lost.into_iter().collect()));
     world.fork_all();
     assert!(id > 0 && world.spawn(MAIN, false).is_ok());
 }
@@ -340,8 +341,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 impl World {
     fn started(&self) -> Vec<(WorkerId, Pid)> {
-        let mut started: Vec<_> =
-            self.alive.iter().filter_map(|(worker, pid)| Some((*worker, (*pid)?))).collect();
+        let mut started: Vec<_> = self.alive.iter().filter_map(|(worker, pid)| Some((*worker, (*pid)?))).collect();
         started.sort();
         started
     }
@@ -394,8 +394,8 @@ impl World {
                 }
             }
             Step::LoseZygote => {
-                self.forking.clear();
-                self.handle(Event::ZygoteLost);
+                let lost = std::mem::take(&mut self.forking);
+                self.handle(Event::ForksLost(lost.into_iter().collect()));
             }
             Step::Misbehave(number) => {
                 if let Some((worker, _)) = self.pick(number) {

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{Signal, pidfd_send_signal};
 
+use super::Which;
 use crate::wire::worker::{FromWorker, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::wire::{self, Channel};
@@ -16,7 +17,7 @@ type Control = Channel<ToWorker, FromWorker>;
 #[derive(Debug, Default)]
 pub(super) struct Workers {
     /// Asked for, and not announced by the zygote.
-    expected: HashMap<WorkerId, Control>,
+    expected: HashMap<WorkerId, (Control, Which)>,
     living: HashMap<WorkerId, Worker>,
     by_pid: HashMap<i32, WorkerId>,
 }
@@ -32,21 +33,40 @@ impl Workers {
     /// Makes the control socket of a worker that is about to be forked, and returns the worker's end.
     pub(super) fn expect(&mut self, worker: WorkerId) -> io::Result<OwnedFd> {
         let (ours, theirs) = wire::pair()?;
-        self.expected.insert(worker, Channel::new(ours));
+        self.expected.insert(worker, (Channel::new(ours), Which::Present));
         Ok(theirs)
     }
 
     /// The zygote has announced it.
     pub(super) fn born(&mut self, worker: WorkerId, pid: i32, pidfd: OwnedFd) -> Option<&Control> {
-        let channel = self.expected.remove(&worker)?;
+        let (channel, _) = self.expected.remove(&worker)?;
         self.by_pid.insert(pid, worker);
         self.living.insert(worker, Worker { channel, pidfd, pid });
         self.living.get(&worker).map(|worker| &worker.channel)
     }
 
-    /// Closes the sockets of workers that were never announced. One that lives all the same sees that and ends.
-    pub(super) fn forget_expected(&mut self) {
-        self.expected.clear();
+    /// Gives up the workers that a zygote never announced, and says which they are. One that lives all the same sees
+    /// its socket close, and ends.
+    pub(super) fn forget_expected(&mut self, of: Which) -> Vec<WorkerId> {
+        let lost = self.expected.iter().filter(|(_, (_, zygote))| *zygote == of).map(|(worker, _)| *worker).collect();
+        self.expected.retain(|_, (_, zygote)| *zygote != of);
+        lost
+    }
+
+    /// The present zygote retires: it still has to announce those.
+    pub(super) fn retire_expected(&mut self) {
+        for (_, zygote) in self.expected.values_mut() {
+            *zygote = Which::Retiring;
+        }
+    }
+
+    pub(super) fn expects_any(&self, of: Which) -> bool {
+        self.expected.values().any(|(_, zygote)| *zygote == of)
+    }
+
+    /// Whether some zygote still has to announce a worker.
+    pub(super) fn is_expecting(&self) -> bool {
+        !self.expected.is_empty()
     }
 
     /// The worker that has this number in the run's namespace.

@@ -20,8 +20,8 @@ use serde::de::DeserializeOwned;
 
 use super::MAX_MESSAGE_BYTES;
 
-/// Payload bytes of one packet. Small enough that the kernel finds the memory for it without effort.
-const PACKET_BYTES: usize = 32 * 1024;
+/// Payload bytes of one packet. Every worker keeps a buffer of this size, and most messages are much shorter.
+const PACKET_BYTES: usize = 8 * 1024;
 /// The most descriptors in one message.
 pub(crate) const MAX_DESCRIPTORS: usize = 64;
 /// Packets waiting for a peer that doesn't read; beyond it the peer is given up.

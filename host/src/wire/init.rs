@@ -9,8 +9,15 @@ use wasmproc_sandbox::{Identity, ProcessLimits, Usage, WaitStatus, Walls};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToInit {
     Setup(Setup),
+    /// Start another zygote, one that is made for many workers; the present one goes when its socket is closed.
+    Renew,
     /// A narrower view of grant number `grant`.
-    Narrow { ticket: u64, grant: usize, path: PathBuf, read_only: bool },
+    Narrow {
+        ticket: u64,
+        grant: usize,
+        path: PathBuf,
+        read_only: bool,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,8 +46,9 @@ pub(crate) enum FromInit {
     Ready(Walls),
     /// The run can't start; one line for the user.
     Failed(String),
-    /// A zygote was started; its socket is the descriptor. The one before, if any, is dead.
-    Zygote { pid: i32 },
+    /// A zygote was started; its socket is the descriptor. The one before, if any, is dead, unless this is the answer
+    /// to `Renew`.
+    Zygote { renewed: bool },
     /// The view that was asked for is the descriptor, or there is none and the message says why.
     Narrowed { ticket: u64, error: Option<String> },
     /// A process of the run is dead and reaped. `pid` is its number in the run's namespace.

@@ -10,9 +10,16 @@ use crate::{Cause, Pid};
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     Start(Box<Start>),
-    Reply { request: u64, result: Result<Reply, Refusal> },
+    Reply {
+        request: u64,
+        result: Result<Reply, Refusal>,
+    },
     /// A watched process has ended.
-    Ended { pid: Pid, cause: Cause, output: Output },
+    Ended {
+        pid: Pid,
+        cause: Cause,
+        output: Output,
+    },
     /// Somebody asks this process to stop.
     Stop,
 }
@@ -65,13 +72,23 @@ pub(crate) enum FromWorker {
     /// A system call was denied. First, because a signal handler writes it by hand.
     Denied(u32),
     /// The main function returned, or an exit function was called.
-    Finished { code: u8, #[serde(with = "serde_bytes")] output: Option<Vec<u8>> },
-    Trapped { message: String, backtrace: String },
+    Finished {
+        code: u8,
+        #[serde(with = "serde_bytes")]
+        output: Option<Vec<u8>>,
+    },
+    Trapped {
+        message: String,
+        backtrace: String,
+    },
     OutOfMemory,
     Rejected(String),
     /// The instance could not be made, or another error of ours.
     Failed(String),
-    Request { id: u64, request: Request },
+    Request {
+        id: u64,
+        request: Request,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,7 +99,10 @@ pub(crate) enum Request {
     /// Nobody will ask for the output of this child.
     Forget(Pid),
     TakeOutput(Pid),
-    Terminate { pid: Pid, grace: Duration },
+    Terminate {
+        pid: Pid,
+        grace: Duration,
+    },
     Children,
     /// More memory than the allowance, in bytes.
     Memory(u64),

@@ -17,6 +17,7 @@ mod limiter;
 mod stdio;
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use rustix::fd::AsFd;
@@ -91,11 +92,12 @@ async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, cont
         return End::Failed(format!("the processor-time limit can't be set: {error}"));
     }
     let (target, input) = (start.target.clone(), start.input.clone());
+    // Never dropped: the process is about to end, and the kernel takes everything back at once.
     let mut store = match host::store(program.instance.engine(), start, descriptors, control) {
-        Ok(store) => store,
+        Ok(store) => ManuallyDrop::new(store),
         Err(error) => return End::Failed(format!("the instance's surroundings can't be made: {error:#}")),
     };
-    let instance = match program.instance.instantiate_async(&mut store).await {
+    let instance = match program.instance.instantiate_async(&mut *store).await {
         Ok(instance) => instance,
         Err(error) => return end::of_error(&error, store.data()),
     };
@@ -104,8 +106,8 @@ async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, cont
             let Some(run) = program.run else {
                 return End::Rejected("the component doesn't export wasi:cli/run".to_owned());
             };
-            let called = match instance.get_typed_func::<(), (Result<(), ()>,)>(&mut store, run) {
-                Ok(run) => run.call_async(&mut store, ()).await,
+            let called = match instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run) {
+                Ok(run) => run.call_async(&mut *store, ()).await,
                 Err(error) => Err(error),
             };
             match called {
@@ -119,8 +121,8 @@ async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, cont
                 return End::Rejected("the component doesn't export wasmproc:ipc/entry".to_owned());
             };
             type Call = (Result<Vec<u8>, String>,);
-            let called = match instance.get_typed_func::<(&str, &[u8]), Call>(&mut store, entry) {
-                Ok(call) => call.call_async(&mut store, (&name, &input)).await,
+            let called = match instance.get_typed_func::<(&str, &[u8]), Call>(&mut *store, entry) {
+                Ok(call) => call.call_async(&mut *store, (&name, &input)).await,
                 Err(error) => Err(error),
             };
             match called {

@@ -3,6 +3,8 @@
 //! One thread, no random numbers, no event loop, no guest code. Everything that all workers have in common is done
 //! here, once: the empty root, the identity, the limits, the long seccomp list.
 
+mod text;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -28,6 +30,8 @@ pub(crate) struct Zygote<'a> {
     pub(crate) user: Option<Identity>,
     pub(crate) limits: ProcessLimits,
     pub(crate) files: seccomp::Files,
+    /// Many workers will be forked: it may take some milliseconds to make each of them cheaper.
+    pub(crate) for_many: bool,
 }
 
 /// The zygote's own descriptors are from here on; below are those that its workers inherit.
@@ -65,6 +69,10 @@ impl Zygote<'_> {
             let what = what.to_owned();
             move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
         };
+        if self.for_many {
+            // Without huge pages it works as well, only slower.
+            let _ = text::move_to_huge_pages();
+        }
         let threads = Threads::of_this_process().raise(OWN).map_err(failed("no descriptor is left"))?;
         // Taken while the root is the host's; it stays usable after.
         let descriptors = rustix::fs::open(c"/proc/self/fd", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
@@ -195,9 +203,7 @@ impl Server {
                     drop(socket);
                     self.control.send(&FromZygote::Forked { worker: id, pid }, &[pidfd.as_fd()])
                 }
-                Err(error) => {
-                    self.control.send(&FromZygote::NotForked { worker: id, reason: error.to_string() }, &[])
-                }
+                Err(error) => self.control.send(&FromZygote::NotForked { worker: id, reason: error.to_string() }, &[]),
             };
             going = sent.is_ok();
         }

@@ -37,9 +37,7 @@ fn compile(role: Role) -> io::Result<BpfProgram> {
         Role::Worker { .. } => (SeccompAction::Trap, SeccompAction::Allow),
         Role::Zygote(_) | Role::Compiler => (SeccompAction::Allow, SeccompAction::Trap),
     };
-    SeccompFilter::new(rules, otherwise, matched, ARCHITECTURE)
-        .and_then(BpfProgram::try_from)
-        .map_err(io::Error::other)
+    SeccompFilter::new(rules, otherwise, matched, ARCHITECTURE).and_then(BpfProgram::try_from).map_err(io::Error::other)
 }
 
 static ON_DENIED: AtomicUsize = AtomicUsize::new(0);
@@ -83,7 +81,13 @@ mod tests {
 
     #[test]
     fn every_policy_compiles_and_fits_the_kernel() {
-        for role in [Role::Worker { pid: 7 }, Role::Zygote(Files::None), Role::Zygote(Files::Granted), Role::Compiler, Role::FilesNotFound] {
+        for role in [
+            Role::Worker { pid: 7 },
+            Role::Zygote(Files::None),
+            Role::Zygote(Files::Granted),
+            Role::Compiler,
+            Role::FilesNotFound,
+        ] {
             let program = compile(role).expect("a policy compiles");
             assert!(program.len() < 4096, "{role:?} has {} instructions", program.len());
         }

@@ -65,17 +65,38 @@ fn allow(rules: &mut Rules, calls: &[i64]) {
 
 /// Memory, time, locks, and descriptors that are already open.
 const BASE: &[i64] = &[
-    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_close,
-    SYS_munmap, SYS_brk, SYS_mremap,
+    SYS_read,
+    SYS_write,
+    SYS_readv,
+    SYS_writev,
+    SYS_close,
+    SYS_munmap,
+    SYS_brk,
+    SYS_mremap,
     SYS_futex,
-    SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_sigaltstack,
-    SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_restart_syscall,
-    SYS_getrandom, SYS_sched_yield, SYS_getpid, SYS_gettid,
-    SYS_sendmsg, SYS_recvmsg, SYS_sendto, SYS_recvfrom, SYS_ppoll,
-    SYS_exit, SYS_exit_group,
+    SYS_rt_sigreturn,
+    SYS_rt_sigprocmask,
+    SYS_sigaltstack,
+    SYS_clock_gettime,
+    SYS_clock_getres,
+    SYS_clock_nanosleep,
+    SYS_nanosleep,
+    SYS_restart_syscall,
+    SYS_getrandom,
+    SYS_sched_yield,
+    SYS_getpid,
+    SYS_gettid,
+    SYS_sendmsg,
+    SYS_recvmsg,
+    SYS_sendto,
+    SYS_recvfrom,
+    SYS_ppoll,
+    SYS_exit,
+    SYS_exit_group,
     // A panic or a failed allocation of the host's own code aborts: it signals itself.
     SYS_tgkill,
-    SYS_fstat, SYS_lseek,
+    SYS_fstat,
+    SYS_lseek,
 ];
 
 #[cfg(target_arch = "x86_64")]
@@ -85,7 +106,12 @@ const LEGACY_BASE: &[i64] = &[];
 
 /// The event loop under `wasi:io/poll`, and its timers.
 const EVENTS: &[i64] = &[
-    SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_eventfd2, SYS_futex_waitv,
+    SYS_epoll_create1,
+    SYS_epoll_ctl,
+    SYS_epoll_pwait,
+    SYS_epoll_pwait2,
+    SYS_eventfd2,
+    SYS_futex_waitv,
     // The processor-time limit of a child is set when its work is known; limits can only be lowered.
     SYS_setitimer,
 ];
@@ -97,25 +123,54 @@ const LEGACY_EVENTS: &[i64] = &[];
 
 /// `wasi:filesystem`, in directories that came as descriptors. `fchdir` enters one of them once, to preopen it.
 const FILES: &[i64] = &[
-    SYS_openat, SYS_openat2, SYS_fchdir, SYS_readlinkat, SYS_faccessat, SYS_faccessat2, SYS_getdents64,
-    SYS_mkdirat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_linkat, SYS_symlinkat,
-    SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2,
-    SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_utimensat, SYS_fadvise64, SYS_fstatfs,
-    SYS_copy_file_range, SYS_newfstatat, SYS_statx,
+    SYS_openat,
+    SYS_openat2,
+    SYS_fchdir,
+    SYS_readlinkat,
+    SYS_faccessat,
+    SYS_faccessat2,
+    SYS_getdents64,
+    SYS_mkdirat,
+    SYS_unlinkat,
+    SYS_renameat,
+    SYS_renameat2,
+    SYS_linkat,
+    SYS_symlinkat,
+    SYS_pread64,
+    SYS_pwrite64,
+    SYS_preadv,
+    SYS_pwritev,
+    SYS_preadv2,
+    SYS_pwritev2,
+    SYS_ftruncate,
+    SYS_fallocate,
+    SYS_fsync,
+    SYS_fdatasync,
+    SYS_utimensat,
+    SYS_fadvise64,
+    SYS_fstatfs,
+    SYS_copy_file_range,
+    SYS_newfstatat,
+    SYS_statx,
 ];
 
 /// Threads for parallel compilation, and the memory file that the artifact leaves in.
 const COMPILER: &[i64] = &[
-    SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_sched_getaffinity, SYS_sched_setaffinity, SYS_memfd_create,
+    SYS_clone3,
+    SYS_set_robust_list,
+    SYS_rseq,
+    SYS_sched_getaffinity,
+    SYS_sched_setaffinity,
+    SYS_memfd_create,
     SYS_openat,
     // The engine installs its trap handlers, and threads take names.
-    SYS_rt_sigaction, SYS_prctl,
+    SYS_rt_sigaction,
+    SYS_prctl,
 ];
 
 /// Making a worker, and what a worker does before its own filter is on.
-const ZYGOTE_ONLY: &[i64] = &[
-    SYS_clone3, SYS_prctl, SYS_seccomp, SYS_close_range, SYS_dup3, SYS_rt_sigaction, SYS_getppid, SYS_setsid,
-];
+const ZYGOTE_ONLY: &[i64] =
+    &[SYS_clone3, SYS_prctl, SYS_seccomp, SYS_close_range, SYS_dup3, SYS_rt_sigaction, SYS_getppid, SYS_setsid];
 
 /// Calls that are allowed with some arguments only.
 fn conditional() -> Rules {
@@ -143,7 +198,8 @@ fn when(conditions: &[(u8, Len, Op, u64)]) -> SeccompRule {
     let conditions = conditions
         .iter()
         .map(|(argument, length, op, value)| {
-            SeccompCondition::new(*argument, length.clone(), op.clone(), *value).expect("the argument's index is below 6")
+            SeccompCondition::new(*argument, length.clone(), op.clone(), *value)
+                .expect("the argument's index is below 6")
         })
         .collect();
     SeccompRule::new(conditions).expect("a rule has a condition")

@@ -12,9 +12,7 @@ use super::super::end;
 use super::super::host::Host;
 use super::generated::wasmproc::ipc::process::{self as wit, ExitStatus, Info, Options, Target, Trap};
 use super::generated::wasmproc::ipc::types::{self, Error, ErrorCode};
-use crate::wire::worker::{
-    Directory, Output, Refusal, RefusalCode, Reply, Request, Spawn, Target as WireTarget,
-};
+use crate::wire::worker::{Directory, Output, Refusal, RefusalCode, Reply, Request, Spawn, Target as WireTarget};
 use crate::wire::{MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES};
 use crate::{Cause, Pid};
 
@@ -174,11 +172,7 @@ impl wit::HostProcess for Host {
         }
     }
 
-    fn terminate(
-        &mut self,
-        process: Resource<Process>,
-        grace: Option<u64>,
-    ) -> wasmtime::Result<Result<(), Error>> {
+    fn terminate(&mut self, process: Resource<Process>, grace: Option<u64>) -> wasmtime::Result<Result<(), Error>> {
         let handle = self.table.get(&process)?;
         let pid = handle.pid;
         if handle.kinship == Kinship::Parent {
@@ -251,7 +245,8 @@ fn to_wire(target: Target, input: Vec<u8>, options: Options) -> Result<Spawn, Er
     };
     let text = text_bytes(&spawn);
     if text > MAX_TEXT_BYTES {
-        let message = format!("name, arguments, environment and directories have {text} bytes; at most 1 MiB is passed");
+        let message =
+            format!("name, arguments, environment and directories have {text} bytes; at most 1 MiB is passed");
         return Err(error(ErrorCode::TooLarge, message));
     }
     Ok(spawn)

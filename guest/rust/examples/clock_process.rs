@@ -28,11 +28,7 @@ struct Clock {
 
 impl Clock {
     fn new(number: u32) -> Self {
-        Self {
-            number,
-            interval: Duration::from_millis(20),
-            ticks: 0,
-        }
+        Self { number, interval: Duration::from_millis(20), ticks: 0 }
     }
 }
 
@@ -51,9 +47,7 @@ impl Task for Clock {
 
 #[wasmproc_guest::main]
 fn main() -> Result<(), Error> {
-    let clocks = (1..=10)
-        .map(|number| Clock::new(number).spawn())
-        .collect::<Result<Vec<_>, _>>()?;
+    let clocks = (1..=10).map(|number| Clock::new(number).spawn()).collect::<Result<Vec<_>, _>>()?;
 
     for clock in clocks {
         let clock = clock.result()?;

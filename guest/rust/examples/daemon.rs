@@ -29,10 +29,7 @@ fn sleepy() {
 }
 
 fn short_lived_parent() {
-    Process::builder(sleepy)
-        .daemon(true)
-        .spawn(())
-        .expect("a daemon can be started");
+    Process::builder(sleepy).daemon(true).spawn(()).expect("a daemon can be started");
     sleep(Duration::from_millis(50));
 }
 
@@ -61,10 +58,7 @@ fn main() -> Result<(), Error> {
     let status = Process::spawn(short_lived_parent, ())?.join()?;
     println!("parent: {status}");
 
-    let answer = Process::builder(ambitious)
-        .daemon(true)
-        .spawn(())?
-        .result()?;
+    let answer = Process::builder(ambitious).daemon(true).spawn(())?.result()?;
     println!("daemon's child: {answer}");
 
     Process::builder(stars).daemon(true).spawn(())?;

@@ -41,12 +41,7 @@ fn work() {
 
 #[wasmproc_guest::main]
 fn main() -> Result<(), Error> {
-    let heartbeat = |part: &str, beats| {
-        Process::builder(watch)
-            .name(part)
-            .daemon(true)
-            .spawn((part.to_owned(), beats))
-    };
+    let heartbeat = |part: &str, beats| Process::builder(watch).name(part).daemon(true).spawn((part.to_owned(), beats));
     let hearts = [heartbeat("host", u32::MAX)?, heartbeat("disk", 1)?];
 
     Process::spawn(work, ())?.join()?;

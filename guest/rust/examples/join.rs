@@ -28,9 +28,8 @@ fn main() -> Result<(), Error> {
     println!("second mail sent");
 
     // All five are on their way before the first is waited for.
-    let mails: Vec<Process> = (1..=5)
-        .map(|number| Process::spawn(send, format!("mail {number}")))
-        .collect::<Result<_, _>>()?;
+    let mails: Vec<Process> =
+        (1..=5).map(|number| Process::spawn(send, format!("mail {number}"))).collect::<Result<_, _>>()?;
     for mail in &mails {
         mail.join()?;
     }

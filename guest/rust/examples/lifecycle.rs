@@ -55,27 +55,14 @@ fn from_start_to_end() -> Result<(), Error> {
 
     let process = process.start()?;
     let (name, pid, alive) = (process.name(), process.id(), process.is_alive());
-    println!(
-        "started: name {name}, pid {pid}, alive {alive}, exit status {:?}",
-        process.exit_status()
-    );
-    println!(
-        "join with timeout: {:?}",
-        process.join_timeout(Duration::from_millis(50))?
-    );
+    println!("started: name {name}, pid {pid}, alive {alive}, exit status {:?}", process.exit_status());
+    println!("join with timeout: {:?}", process.join_timeout(Duration::from_millis(50))?);
 
     let start = Instant::now();
     process.terminate()?;
     let status = process.join()?;
-    println!(
-        "terminated within a second: {}",
-        start.elapsed() < Duration::from_secs(1)
-    );
-    println!(
-        "ended: alive {}, exit status {status}, code {}",
-        process.is_alive(),
-        status.code()
-    );
+    println!("terminated within a second: {}", start.elapsed() < Duration::from_secs(1));
+    println!("ended: alive {}, exit status {status}, code {}", process.is_alive(), status.code());
     Ok(())
 }
 

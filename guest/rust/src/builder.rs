@@ -96,12 +96,7 @@ impl<T> Builder<T> {
     ///     .directory("/data/2024", "/in", Access::ReadOnly)
     ///     .directory("/out", "/out", Access::ReadWrite);
     /// ```
-    pub fn directory(
-        mut self,
-        source: impl Into<String>,
-        guest: impl Into<String>,
-        access: Access,
-    ) -> Self {
+    pub fn directory(mut self, source: impl Into<String>, guest: impl Into<String>, access: Access) -> Self {
         self.settings.add_directory(Directory {
             source: source.into(),
             guest: guest.into(),
@@ -171,8 +166,7 @@ impl<T> Builder<T> {
     /// let builder = builder.args(["--color", "never"]);
     /// ```
     pub fn args(mut self, arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.settings
-            .add_arguments(arguments.into_iter().map(Into::into));
+        self.settings.add_arguments(arguments.into_iter().map(Into::into));
         self
     }
 
@@ -215,10 +209,7 @@ impl<T> Builder<T> {
 impl<F> Builder<Local<F>> {
     /// Takes the function to know its type: the type is all there is to it.
     pub(crate) fn of_function(_: &F) -> Self {
-        Self {
-            target: Local(PhantomData),
-            settings: Settings::default(),
-        }
+        Self { target: Local(PhantomData), settings: Settings::default() }
     }
 
     /// Starts the process. See [`Process::spawn`].
@@ -272,10 +263,7 @@ impl<F> Builder<Local<F>> {
 
 impl Builder<Named> {
     pub(crate) fn of_named(function: String) -> Self {
-        Self {
-            target: Named { function },
-            settings: Settings::default(),
-        }
+        Self { target: Named { function }, settings: Settings::default() }
     }
 
     /// The component that has the function: one that was granted to this run under the name `component`. By default it
@@ -306,10 +294,7 @@ impl Builder<Named> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn spawn<R: DeserializeOwned>(
-        self,
-        arguments: impl Serialize,
-    ) -> Result<Process<R>, Error> {
+    pub fn spawn<R: DeserializeOwned>(self, arguments: impl Serialize) -> Result<Process<R>, Error> {
         self.prepare(arguments)?.start()
     }
 
@@ -327,32 +312,18 @@ impl Builder<Named> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn prepare<R: DeserializeOwned>(
-        self,
-        arguments: impl Serialize,
-    ) -> Result<Prepared<R>, Error> {
+    pub fn prepare<R: DeserializeOwned>(self, arguments: impl Serialize) -> Result<Prepared<R>, Error> {
         let function = self.target.function;
         let input = encode(&arguments, &function)?;
-        Ok(Prepared::new(
-            Target::Function(function),
-            input,
-            self.settings,
-        ))
+        Ok(Prepared::new(Target::Function(function), input, self.settings))
     }
 }
 
 impl Builder<Main> {
     pub(crate) fn of_main(component: String) -> Self {
         // Another program's arguments are its own: by default none, and not those of this process.
-        let settings = Settings {
-            component: Some(component),
-            arguments: Some(Vec::new()),
-            ..Settings::default()
-        };
-        Self {
-            target: Main(()),
-            settings,
-        }
+        let settings = Settings { component: Some(component), arguments: Some(Vec::new()), ..Settings::default() };
+        Self { target: Main(()), settings }
     }
 
     /// Starts the process.
@@ -387,9 +358,6 @@ impl Builder<Main> {
 }
 
 fn encode(arguments: &impl Serialize, function: &str) -> Result<Vec<u8>, Error> {
-    wire::encode(arguments).map_err(|error| {
-        Error::encoding(format!(
-            "the arguments of {function} can't be serialised: {error}"
-        ))
-    })
+    wire::encode(arguments)
+        .map_err(|error| Error::encoding(format!("the arguments of {function} can't be serialised: {error}")))
 }

@@ -32,12 +32,7 @@ pub struct Current {
 /// ```
 pub fn current() -> Current {
     let info = process::current();
-    Current {
-        id: Pid::new(info.id),
-        name: info.name,
-        parent: info.parent.map(Pid::new),
-        daemon: info.daemon,
-    }
+    Current { id: Pid::new(info.id), name: info.name, parent: info.parent.map(Pid::new), daemon: info.daemon }
 }
 
 /// The pid of this process: short for `current().id`.
@@ -74,10 +69,7 @@ pub fn parent() -> Option<Process<Untyped>> {
 /// # }
 /// ```
 pub fn active_children() -> Vec<Process<Untyped>> {
-    process::active_children()
-        .into_iter()
-        .map(Process::of_function)
-        .collect()
+    process::active_children().into_iter().map(Process::of_function).collect()
 }
 
 /// How many processes can run at the same time on this machine: at least 1.

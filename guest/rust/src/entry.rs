@@ -36,9 +36,7 @@ impl<N: NamedFunctions> Guest for Entry<N> {
 
 fn dispatch<N: NamedFunctions>(function: &str, input: Vec<u8>) -> Result<Vec<u8>, String> {
     if function.starts_with(MARK) {
-        let locator: Locator = function
-            .parse()
-            .map_err(|_| format!("{function:?} isn't the place of a function"))?;
+        let locator: Locator = function.parse().map_err(|_| format!("{function:?} isn't the place of a function"))?;
         return trampoline::call(locator, input);
     }
     N::call(function, input).unwrap_or_else(|| Err(no_such_function::<N>(function)))
@@ -50,10 +48,7 @@ fn no_such_function<N: NamedFunctions>(function: &str) -> String {
             "no function {function:?}: this component names none, see `functions` of #[wasmproc_guest::main]"
         );
     }
-    format!(
-        "no function {function:?}: this component has {}",
-        N::NAMES.join(", ")
-    )
+    format!("no function {function:?}: this component has {}", N::NAMES.join(", "))
 }
 
 /// Calls one named function. The mark is given here, because from the function alone it couldn't be inferred.
@@ -86,14 +81,8 @@ mod tests {
 
     #[test]
     fn a_named_function_is_called_with_its_arguments() {
-        let double = dispatch::<Numbers>(
-            "double",
-            wire::encode(&21_i64).expect("a number can be encoded"),
-        );
-        let add = dispatch::<Numbers>(
-            "add",
-            wire::encode(&(1_i64, 2_i64)).expect("numbers can be encoded"),
-        );
+        let double = dispatch::<Numbers>("double", wire::encode(&21_i64).expect("a number can be encoded"));
+        let add = dispatch::<Numbers>("add", wire::encode(&(1_i64, 2_i64)).expect("numbers can be encoded"));
 
         assert_eq!(double, wire::encode(&42_i64));
         assert_eq!(add, wire::encode(&3_i64));
@@ -101,23 +90,15 @@ mod tests {
 
     #[test]
     fn a_name_that_is_unknown_is_rejected_with_those_that_are_known() {
-        let error =
-            dispatch::<Numbers>("tripel", Vec::new()).expect_err("there is no such function");
+        let error = dispatch::<Numbers>("tripel", Vec::new()).expect_err("there is no such function");
 
-        assert_eq!(
-            error,
-            "no function \"tripel\": this component has double, add"
-        );
+        assert_eq!(error, "no function \"tripel\": this component has double, add");
     }
 
     #[test]
     fn a_malformed_place_is_rejected_and_not_called() {
-        let error =
-            dispatch::<Numbers>("#0:0000000000000000", Vec::new()).expect_err("0 is no place");
+        let error = dispatch::<Numbers>("#0:0000000000000000", Vec::new()).expect_err("0 is no place");
 
-        assert_eq!(
-            error,
-            "\"#0:0000000000000000\" isn't the place of a function"
-        );
+        assert_eq!(error, "\"#0:0000000000000000\" isn't the place of a function");
     }
 }

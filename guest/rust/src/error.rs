@@ -97,20 +97,12 @@ impl Error {
     }
 
     pub(crate) fn encoding(message: String) -> Self {
-        Self {
-            kind: ErrorKind::Encoding,
-            message,
-            status: None,
-        }
+        Self { kind: ErrorKind::Encoding, message, status: None }
     }
 
     pub(crate) fn ended(process: &str, status: ExitStatus) -> Self {
         let message = format!("{process} has no result: {status}");
-        Self {
-            kind: ErrorKind::Ended,
-            message,
-            status: Some(Box::new(status)),
-        }
+        Self { kind: ErrorKind::Ended, message, status: Some(Box::new(status)) }
     }
 }
 
@@ -131,11 +123,7 @@ impl std::error::Error for Error {}
 
 impl From<types::Error> for Error {
     fn from(error: types::Error) -> Self {
-        Self {
-            kind: error.code.into(),
-            message: error.message,
-            status: None,
-        }
+        Self { kind: error.code.into(), message: error.message, status: None }
     }
 }
 
@@ -166,19 +154,13 @@ mod tests {
 
         assert_eq!(error.kind(), ErrorKind::Ended);
         assert_eq!(error.exit_status(), Some(&ExitStatus::Exited(7)));
-        assert_eq!(
-            error.to_string(),
-            "process \"mixer\" has no result: exited with code 7"
-        );
+        assert_eq!(error.to_string(), "process \"mixer\" has no result: exited with code 7");
     }
 
     #[test]
     fn a_main_that_returns_an_error_prints_its_message() {
         let error = Error::encoding("the arguments can't be serialised".to_owned());
 
-        assert_eq!(
-            format!("{error:?}"),
-            "the arguments can't be serialised (Encoding)"
-        );
+        assert_eq!(format!("{error:?}"), "the arguments can't be serialised (Encoding)");
     }
 }

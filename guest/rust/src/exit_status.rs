@@ -130,9 +130,7 @@ impl ExitStatus {
         match self {
             Self::Exited(code) => i32::from(*code),
             Self::Signaled(number) => -i32::from(*number),
-            Self::Killed(_) | Self::TimedOut | Self::OutOfMemory | Self::ParentLost => {
-                -signal::KILL
-            }
+            Self::Killed(_) | Self::TimedOut | Self::OutOfMemory | Self::ParentLost => -signal::KILL,
             Self::Trapped(_) => -signal::ABORT,
             Self::CpuTime => -signal::CPU_TIME,
             Self::DeniedSyscall(_) => -signal::DENIED_SYSCALL,
@@ -167,11 +165,7 @@ struct OneLine<'a>(&'a str);
 
 impl fmt::Display for OneLine<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = self
-            .0
-            .split(char::is_control)
-            .map(str::trim)
-            .filter(|line| !line.is_empty());
+        let lines = self.0.split(char::is_control).map(str::trim).filter(|line| !line.is_empty());
         for (position, line) in lines.enumerate() {
             if position > 0 {
                 formatter.write_str(" ")?;
@@ -186,10 +180,9 @@ impl From<process::ExitStatus> for ExitStatus {
     fn from(status: process::ExitStatus) -> Self {
         match status {
             process::ExitStatus::Exited(code) => Self::Exited(code),
-            process::ExitStatus::Trapped(trap) => Self::Trapped(Trap {
-                message: trap.message,
-                backtrace: trap.backtrace,
-            }),
+            process::ExitStatus::Trapped(trap) => {
+                Self::Trapped(Trap { message: trap.message, backtrace: trap.backtrace })
+            }
             process::ExitStatus::Signaled(number) => Self::Signaled(number),
             process::ExitStatus::TimedOut => Self::TimedOut,
             process::ExitStatus::CpuTime => Self::CpuTime,
@@ -208,10 +201,7 @@ mod tests {
     use super::*;
 
     fn trap(message: &str) -> ExitStatus {
-        ExitStatus::Trapped(Trap {
-            message: message.to_owned(),
-            backtrace: String::new(),
-        })
+        ExitStatus::Trapped(Trap { message: message.to_owned(), backtrace: String::new() })
     }
 
     #[test]
@@ -222,10 +212,7 @@ mod tests {
         assert_eq!(ExitStatus::Signaled(15).code(), -15);
         assert_eq!(ExitStatus::Killed(None).code(), -9);
         assert_eq!(trap("unreachable").code(), -6);
-        assert_eq!(
-            ExitStatus::Rejected("no such function".to_owned()).code(),
-            1
-        );
+        assert_eq!(ExitStatus::Rejected("no such function".to_owned()).code(), 1);
     }
 
     #[test]
@@ -239,13 +226,7 @@ mod tests {
     fn a_status_prints_as_one_line() {
         let status = trap("panicked at src/main.rs:3:5:\n\u{1b}[31mno more\r\nflour\n");
 
-        assert_eq!(
-            status.to_string(),
-            "trapped: panicked at src/main.rs:3:5: [31mno more flour"
-        );
-        assert_eq!(
-            ExitStatus::Killed(Some(Pid::new(3))).to_string(),
-            "killed by process 3"
-        );
+        assert_eq!(status.to_string(), "trapped: panicked at src/main.rs:3:5: [31mno more flour");
+        assert_eq!(ExitStatus::Killed(Some(Pid::new(3))).to_string(), "killed by process 3");
     }
 }

@@ -33,22 +33,14 @@ impl TypeHash {
         const PRIME: u64 = 0x0000_0100_0000_01b3;
         const SEPARATOR: u8 = 0;
 
-        let bytes = names
-            .iter()
-            .flat_map(|name| name.bytes().chain([SEPARATOR]));
-        Self(bytes.fold(OFFSET_BASIS, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(PRIME)
-        }))
+        let bytes = names.iter().flat_map(|name| name.bytes().chain([SEPARATOR]));
+        Self(bytes.fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)))
     }
 }
 
 impl fmt::Display for Locator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{MARK}{}:{:0HASH_DIGITS$x}",
-            self.index, self.types.0
-        )
+        write!(formatter, "{MARK}{}:{:0HASH_DIGITS$x}", self.index, self.types.0)
     }
 }
 
@@ -61,20 +53,13 @@ impl FromStr for Locator {
 
     /// Accepts exactly what `Display` writes.
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let (index, types) = text
-            .strip_prefix(MARK)
-            .and_then(|rest| rest.split_once(':'))
-            .ok_or(Malformed)?;
+        let (index, types) = text.strip_prefix(MARK).and_then(|rest| rest.split_once(':')).ok_or(Malformed)?;
         let locator = Self {
             index: index.parse().map_err(|_| Malformed)?,
             types: TypeHash(u64::from_str_radix(types, 16).map_err(|_| Malformed)?),
         };
         // The number parsers take more than one spelling: a sign, leading zeros, capitals.
-        if locator.to_string() == text {
-            Ok(locator)
-        } else {
-            Err(Malformed)
-        }
+        if locator.to_string() == text { Ok(locator) } else { Err(Malformed) }
     }
 }
 
@@ -83,19 +68,12 @@ mod tests {
     use super::*;
 
     fn locator(index: usize, types: u64) -> Locator {
-        Locator {
-            index: NonZeroUsize::new(index).expect("not null"),
-            types: TypeHash(types),
-        }
+        Locator { index: NonZeroUsize::new(index).expect("not null"), types: TypeHash(types) }
     }
 
     #[test]
     fn a_locator_survives_the_journey() {
-        for original in [
-            locator(1, 0),
-            locator(123, 0x00c0_ffee_00c0_ffee),
-            locator(usize::MAX, u64::MAX),
-        ] {
+        for original in [locator(1, 0), locator(123, 0x00c0_ffee_00c0_ffee), locator(usize::MAX, u64::MAX)] {
             assert_eq!(original.to_string().parse(), Ok(original));
         }
         assert_eq!(locator(123, 0xc0_ffee).to_string(), "#123:0000000000c0ffee");

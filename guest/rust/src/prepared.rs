@@ -38,12 +38,7 @@ pub struct Prepared<R = ()> {
 
 impl<R> Prepared<R> {
     pub(crate) fn new(target: Target, input: Vec<u8>, settings: Settings) -> Self {
-        Self {
-            target,
-            input,
-            settings,
-            result: PhantomData,
-        }
+        Self { target, input, settings, result: PhantomData }
     }
 
     /// Starts the process.

@@ -165,19 +165,11 @@ impl Process {
 
 impl<R> Process<R> {
     pub(crate) fn of_function(handle: process::Process) -> Self {
-        Self {
-            handle,
-            output: Output::Function,
-            result: PhantomData,
-        }
+        Self { handle, output: Output::Function, result: PhantomData }
     }
 
     pub(crate) fn of_main(handle: process::Process) -> Self {
-        Self {
-            handle,
-            output: Output::Main,
-            result: PhantomData,
-        }
+        Self { handle, output: Output::Main, result: PhantomData }
     }
 
     /// Its pid.
@@ -322,12 +314,8 @@ impl<R> Process<R> {
             Output::Function => self.handle.output()?,
             Output::Main => Vec::new(),
         };
-        wire::decode(&bytes).map_err(|error| {
-            Error::encoding(format!(
-                "the result of {} can't be decoded: {error}",
-                self.describe()
-            ))
-        })
+        wire::decode(&bytes)
+            .map_err(|error| Error::encoding(format!("the result of {} can't be decoded: {error}", self.describe())))
     }
 
     /// Kills the process and all its descendants. Doesn't wait until they are dead: [`join`](Process::join) does.
@@ -410,10 +398,6 @@ impl<R> Process<R> {
 
 impl<R> fmt::Debug for Process<R> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Process")
-            .field("id", &self.id())
-            .field("name", &self.name())
-            .finish_non_exhaustive()
+        formatter.debug_struct("Process").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
     }
 }

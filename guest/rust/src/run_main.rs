@@ -17,9 +17,7 @@ pub fn run<T: Termination>(main: impl FnOnce() -> T) -> ExitCode {
 
 /// The number in an exit code: std can make an `ExitCode` from a number and compare two, but not give the number back.
 fn number(code: ExitCode) -> u8 {
-    (0..=u8::MAX)
-        .find(|&number| ExitCode::from(number) == code)
-        .unwrap_or(1)
+    (0..=u8::MAX).find(|&number| ExitCode::from(number) == code).unwrap_or(1)
 }
 
 #[cfg(test)]

@@ -38,15 +38,8 @@ impl Settings {
     }
 
     pub(crate) fn into_options(self) -> Options {
-        let program = || {
-            self.component
-                .clone()
-                .or_else(|| std::env::args().next())
-                .unwrap_or_default()
-        };
-        let arguments = self
-            .arguments
-            .map(|arguments| [program()].into_iter().chain(arguments).collect());
+        let program = || self.component.clone().or_else(|| std::env::args().next()).unwrap_or_default();
+        let arguments = self.arguments.map(|arguments| [program()].into_iter().chain(arguments).collect());
         Options {
             name: self.name,
             daemon: self.daemon,
@@ -79,25 +72,13 @@ impl Environment {
     }
 
     /// The whole environment of the child; `None` if it is that of this process.
-    fn resolve(
-        self,
-        inherited: impl FnOnce() -> Vec<(String, String)>,
-    ) -> Option<Vec<(String, String)>> {
+    fn resolve(self, inherited: impl FnOnce() -> Vec<(String, String)>) -> Option<Vec<(String, String)>> {
         if !self.cleared && self.changes.is_empty() {
             return None;
         }
-        let inherited = if self.cleared {
-            Vec::new()
-        } else {
-            inherited()
-        };
-        let kept = inherited
-            .into_iter()
-            .filter(|(name, _)| !self.changes.contains_key(name));
-        let set = self
-            .changes
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+        let inherited = if self.cleared { Vec::new() } else { inherited() };
+        let kept = inherited.into_iter().filter(|(name, _)| !self.changes.contains_key(name));
+        let set = self.changes.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
         Some(kept.chain(set).collect())
     }
 }
@@ -123,10 +104,7 @@ mod tests {
     }
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     #[test]
@@ -141,10 +119,7 @@ mod tests {
         environment.set("MODE".to_owned(), "fast".to_owned());
         environment.remove("HOME".to_owned());
 
-        assert_eq!(
-            environment.resolve(inherited),
-            Some(pairs(&[("LANG", "de"), ("MODE", "fast")]))
-        );
+        assert_eq!(environment.resolve(inherited), Some(pairs(&[("LANG", "de"), ("MODE", "fast")])));
     }
 
     #[test]
@@ -154,24 +129,15 @@ mod tests {
         environment.clear();
         environment.set("LANG".to_owned(), "de".to_owned());
 
-        assert_eq!(
-            environment.resolve(inherited),
-            Some(pairs(&[("LANG", "de")]))
-        );
+        assert_eq!(environment.resolve(inherited), Some(pairs(&[("LANG", "de")])));
     }
 
     #[test]
     fn arguments_come_after_the_name_of_the_program() {
-        let mut settings = Settings {
-            component: Some("tool".to_owned()),
-            ..Settings::default()
-        };
+        let mut settings = Settings { component: Some("tool".to_owned()), ..Settings::default() };
         settings.add_arguments(["-v".to_owned()]);
 
-        assert_eq!(
-            settings.into_options().arguments,
-            Some(vec!["tool".to_owned(), "-v".to_owned()])
-        );
+        assert_eq!(settings.into_options().arguments, Some(vec!["tool".to_owned(), "-v".to_owned()]));
     }
 
     #[test]

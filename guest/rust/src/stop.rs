@@ -33,9 +33,7 @@ pub struct StopRequest {
 /// }
 /// ```
 pub fn stop_requested() -> StopRequest {
-    StopRequest {
-        pollable: process::stop_requested(),
-    }
+    StopRequest { pollable: process::stop_requested() }
 }
 
 impl StopRequest {
@@ -96,8 +94,6 @@ impl StopRequest {
 
 impl fmt::Debug for StopRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("StopRequest")
-            .finish_non_exhaustive()
+        formatter.debug_struct("StopRequest").finish_non_exhaustive()
     }
 }

@@ -6,10 +6,7 @@
 //! trampoline's is like no other function's: so a number that isn't a trampoline's traps. And a trampoline compares
 //! the hash of its types before it decodes anything: so another trampoline's number is refused.
 
-#![expect(
-    unsafe_code,
-    reason = "a function is called by its place in the table, and a captureless one is made anew"
-)]
+#![expect(unsafe_code, reason = "a function is called by its place in the table, and a captureless one is made anew")]
 
 use std::any::type_name;
 use std::num::NonZeroUsize;
@@ -47,10 +44,7 @@ where
     }
     let address = trampoline::<F, A, Mark> as Trampoline as usize;
     let index = NonZeroUsize::new(address).expect("a function is never at the null pointer");
-    Locator {
-        index,
-        types: type_hash::<F, A, Mark>(),
-    }
+    Locator { index, types: type_hash::<F, A, Mark>() }
 }
 
 /// Calls the function at `locator`.
@@ -61,10 +55,7 @@ pub(crate) fn call(locator: Locator, input: Vec<u8>) -> Result<Vec<u8>, String> 
     // SAFETY: a function pointer is a number other than 0 in WebAssembly, and `index` isn't 0. Whether a function of
     // this signature is there is checked by the engine when it is called, and it traps if not.
     let trampoline = unsafe { std::mem::transmute::<usize, Trampoline>(locator.index.get()) };
-    let mut call = Call {
-        input,
-        outcome: Err("the function was not called".to_owned()),
-    };
+    let mut call = Call { input, outcome: Err("the function was not called".to_owned()) };
     trampoline(0.0, locator.types.0, 0.0, &mut call, 0.0, 0.0, 0);
     call.outcome
 }
@@ -82,38 +73,23 @@ where
     F: Function<A, Mark>,
     A: Serialize + DeserializeOwned,
 {
-    let arguments = wire::decode(&input)
-        .map_err(|error| format!("the arguments of {name} can't be decoded: {error}"))?;
+    let arguments =
+        wire::decode(&input).map_err(|error| format!("the arguments of {name} can't be decoded: {error}"))?;
     // They may be large, and the function may run for long.
     drop(input);
-    wire::encode(&function.call(arguments))
-        .map_err(|error| format!("the result of {name} can't be encoded: {error}"))
+    wire::encode(&function.call(arguments)).map_err(|error| format!("the result of {name} can't be encoded: {error}"))
 }
 
-fn trampoline<F, A, Mark>(
-    _: f32,
-    types: u64,
-    _: f64,
-    call: &mut Call,
-    _: f64,
-    _: f32,
-    _: u64,
-) -> f32
+fn trampoline<F, A, Mark>(_: f32, types: u64, _: f64, call: &mut Call, _: f64, _: f32, _: u64) -> f32
 where
     F: Function<A, Mark>,
     A: Serialize + DeserializeOwned,
 {
     let name = type_name::<F>();
     call.outcome = if TypeHash(types) == type_hash::<F, A, Mark>() {
-        invoke(
-            conjure::<F, A, Mark>(),
-            name,
-            std::mem::take(&mut call.input),
-        )
+        invoke(conjure::<F, A, Mark>(), name, std::mem::take(&mut call.input))
     } else {
-        Err(format!(
-            "the function at this place is {name}, which isn't the one that was meant"
-        ))
+        Err(format!("the function at this place is {name}, which isn't the one that was meant"))
     };
     0.0
 }
@@ -161,10 +137,7 @@ mod tests {
         F: Function<A, Tuple>,
         A: Serialize + DeserializeOwned,
     {
-        let mut call = Call {
-            input: input.to_vec(),
-            outcome: Ok(Vec::new()),
-        };
+        let mut call = Call { input: input.to_vec(), outcome: Ok(Vec::new()) };
         trampoline::<F, A, Tuple>(0.0, types.0, 0.0, &mut call, 0.0, 0.0, 0);
         call.outcome
     }
@@ -191,10 +164,7 @@ mod tests {
     fn a_trampoline_refuses_arguments_that_it_cannot_decode() {
         let error = enter(add, hash_of(add), &[2]).expect_err("an argument is missing");
 
-        assert!(
-            error.contains("arguments of") && error.contains("::add"),
-            "{error}"
-        );
+        assert!(error.contains("arguments of") && error.contains("::add"), "{error}");
     }
 
     #[test]

@@ -15,11 +15,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(format!(
-            "{} of {} bytes are left over",
-            rest.len(),
-            bytes.len()
-        )),
+        Ok((_, rest)) => Err(format!("{} of {} bytes are left over", rest.len(), bytes.len())),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -39,10 +35,7 @@ mod tests {
         let bytes = encode(&(1_u8, 2_u8)).expect("two numbers can be encoded");
 
         assert_eq!(decode::<(u8, u8)>(&bytes), Ok((1, 2)));
-        assert_eq!(
-            decode::<u8>(&bytes),
-            Err("1 of 2 bytes are left over".to_owned())
-        );
+        assert_eq!(decode::<u8>(&bytes), Err("1 of 2 bytes are left over".to_owned()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::table::{self, median, micros};
 const RUNS: usize = 60;
 
 pub fn measure() {
-    let program = wasmproc_test_artifacts::HELLO;
+    let program = wasmproc_test_artifacts::programs::BENCH_HELLO;
     let artifact = in_process::compile(program);
     let own = std::env::current_exe().expect("this program has a name");
     let mut cached = Vec::new();
@@ -19,7 +19,7 @@ pub fn measure() {
     for round in 0..RUNS {
         cached.push(time(Command::new(crate::wasmproc()).args(["run", program])));
         plain.push(time(Command::new(&own).arg(in_process::ROLE).arg(&artifact)));
-        python.push(time(Command::new("python3").args(["-c", "pass"])));
+        python.push(time(Command::new(crate::python()).args(["-c", "pass"])));
         if round % 6 == 0 {
             cold.push(time(Command::new(crate::wasmproc()).args(["run", "--no-cache", program])));
         }

@@ -8,7 +8,7 @@ use crate::table::{self, median};
 const ROUNDS: usize = 5;
 
 pub fn measure() {
-    let program = wasmproc_test_artifacts::BENCH_COMPUTE;
+    let program = wasmproc_test_artifacts::programs::BENCH_COMPUTE;
     let artifact = in_process::compile(program);
     let own = std::env::current_exe().expect("this program has a name");
     let (mut ours, mut plain) = (Vec::new(), Vec::new());

@@ -10,7 +10,9 @@ mod memory;
 mod start;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 fn main() {
     wasmproc::init();
@@ -36,4 +38,14 @@ fn main() {
 /// The `wasmproc` that belongs to this build.
 fn wasmproc() -> &'static str {
     env!("CARGO_BIN_EXE_wasmproc")
+}
+
+/// Python itself: `python3` may be a script that chooses one, which would be measured too.
+fn python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+        let answer = asked.expect("python3 is installed").stdout;
+        PathBuf::from(String::from_utf8_lossy(&answer).trim())
+    })
 }

@@ -32,7 +32,7 @@ pub fn measure() {
 
 /// Microseconds for one, as the guest's own clock says.
 fn guest() -> f64 {
-    let program = wasmproc_test_artifacts::BENCH_START;
+    let program = wasmproc_test_artifacts::programs::BENCH_START;
     let output = Command::new(crate::wasmproc()).args(["run", program, &STARTS.to_string()]).output();
     let output = output.expect("wasmproc runs");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -73,7 +73,7 @@ fn python_start(method: &str) -> f64 {
     // A file, because spawned children import it.
     let file = std::env::temp_dir().join(format!("wasmproc-bench-{}.py", std::process::id()));
     std::fs::write(&file, script).expect("the temporary folder can be written to");
-    let output = Command::new("python3").arg(&file).output().expect("python3 runs");
+    let output = Command::new(crate::python()).arg(&file).output().expect("python3 runs");
     let _ = std::fs::remove_file(&file);
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("python prints a number")
 }

@@ -1,6 +1,7 @@
 //! Identity: who a process is, and what it may still become.
 #![expect(unsafe_code, reason = "setgroups has no safe wrapper outside of thread-aware libraries")]
 
+use std::fs;
 use std::io;
 
 use rustix::process::{DumpableBehavior, Gid, Uid};
@@ -29,6 +30,29 @@ pub fn become_user(identity: Identity) -> io::Result<()> {
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     let uid = Uid::from_raw(identity.uid);
     Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
+}
+
+/// Why [`become_user`] would fail, if it would: in a container root may lack the rights of root, or know no other user.
+pub fn hindrance_to_become(identity: Identity) -> Option<&'static str> {
+    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    let held = rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(needed));
+    let denied = fs::read_to_string("/proc/self/setgroups").is_ok_and(|answer| answer.trim() == "deny");
+    if !held {
+        Some("root has no CAP_SETUID and CAP_SETGID here")
+    } else if denied || !is_mapped("uid_map", identity.uid) || !is_mapped("gid_map", identity.gid) {
+        Some("this user namespace has no other user")
+    } else {
+        None
+    }
+}
+
+/// Whether this user namespace has the id. Without /proc it is assumed.
+fn is_mapped(map: &str, id: u32) -> bool {
+    let Ok(map) = fs::read_to_string(format!("/proc/self/{map}")) else { return true };
+    map.lines().any(|line| {
+        let numbers: Vec<u64> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+        matches!(numbers[..], [inner, _, count] if (inner..inner.saturating_add(count)).contains(&u64::from(id)))
+    })
 }
 
 /// Gives up every capability, in every set, for this process and whatever it becomes.

@@ -13,6 +13,7 @@ compile_error!("wasmproc needs Linux 5.16 or newer: its second wall is made of L
 mod descriptors;
 mod identity;
 mod kernel;
+mod landlock;
 mod limits;
 mod mounts;
 mod namespaces;
@@ -21,8 +22,11 @@ pub mod seccomp;
 mod walls;
 
 pub use descriptors::{close_between, close_from, place, raise};
-pub use identity::{Identity, become_user, drop_capabilities, forbid_new_privileges, hide_from_tracers};
+pub use identity::{
+    Identity, become_user, drop_capabilities, forbid_new_privileges, hide_from_tracers, hindrance_to_become,
+};
 pub use kernel::require_kernel;
+pub use landlock::restrict_files;
 pub use limits::{CpuTimer, ProcessLimits, data_in_use, raise_open_files};
 pub use mounts::{clone_directory, empty_root, host_directory, make_private, private_tmp, subdirectory};
 pub use namespaces::{Namespace, enter};

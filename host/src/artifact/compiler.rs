@@ -57,8 +57,9 @@ fn confine() -> io::Result<()> {
         sandbox::make_private()?;
         sandbox::empty_root()?;
     }
-    if rustix::process::geteuid().is_root() {
-        sandbox::become_user(sandbox::Identity::NOBODY)?;
+    let nobody = sandbox::Identity::NOBODY;
+    if rustix::process::geteuid().is_root() && sandbox::hindrance_to_become(nobody).is_none() {
+        sandbox::become_user(nobody)?;
     }
     sandbox::drop_capabilities()?;
     sandbox::forbid_new_privileges()?;

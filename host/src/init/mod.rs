@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use wasmproc_sandbox::{self as sandbox, Fork, Missing, Namespace, Threads, Walls, seccomp};
+use wasmproc_sandbox::{self as sandbox, Fork, Identity, Missing, Namespace, Threads, Walls, seccomp};
 
 use crate::cause::exit_code;
 use crate::wire::init::{FromInit, Grant, Setup, ToInit};
@@ -88,6 +88,8 @@ fn enter_namespaces(control: &Channel<FromInit, ToInit>) -> io::Result<Walls> {
 struct Run {
     walls: Walls,
     setup: Setup,
+    /// Whom the zygote and the workers become.
+    user: Option<Identity>,
     stdout: OwnedFd,
     stderr: OwnedFd,
     artifacts: Vec<OwnedFd>,
@@ -103,7 +105,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(walls: Walls, setup: Setup, descriptors: Vec<OwnedFd>) -> io::Result<Run> {
+    fn new(mut walls: Walls, setup: Setup, descriptors: Vec<OwnedFd>) -> io::Result<Run> {
         let missing = || io::Error::other("the supervisor sent too few descriptors");
         let mut descriptors = descriptors.into_iter();
         let stdout = descriptors.next().ok_or_else(missing)?;
@@ -113,9 +115,11 @@ impl Run {
             return Err(missing());
         }
         let directories = setup.grants.iter().map(|grant| source(grant, &walls)).collect::<io::Result<_>>()?;
+        let user = user_to_become(&setup, &mut walls)?;
         Ok(Run {
             walls,
             setup,
+            user,
             stdout,
             stderr,
             artifacts,
@@ -170,7 +174,9 @@ impl Run {
                 stderr: &self.stderr,
                 artifacts: &self.artifacts,
                 walls: &self.walls,
-                user: self.setup.user.filter(|_| !self.walls.has(Namespace::User)),
+                user: self.user,
+                directories: &self.directories,
+                grants: &self.setup.grants,
                 limits: self.setup.limits,
                 files,
                 for_many: renewed || self.many,
@@ -244,6 +250,39 @@ impl Run {
             self.zygote = self.start_zygote(control, false)?;
         }
         Ok(())
+    }
+}
+
+/// Workers have the rights of the invoking user, except that on a host where that is root and can't be confined to a
+/// user namespace they become nobody. Whose files they may then touch is not ours to guess.
+fn user_to_become(setup: &Setup, walls: &mut Walls) -> io::Result<Option<Identity>> {
+    if walls.has(Namespace::User) || !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let grants_files = setup.grants.iter().any(|grant| matches!(grant, Grant::Host { .. }));
+    if setup.user.is_none() && grants_files {
+        return Err(io::Error::other(
+            "this machine has no user namespaces and wasmproc is root here: say with --user UID:GID whose rights to \
+             the granted directories the guest has",
+        ));
+    }
+    let user = setup.user.unwrap_or(Identity::NOBODY);
+    match sandbox::hindrance_to_become(user) {
+        None => {
+            walls.user = user.uid;
+            Ok(Some(user))
+        }
+        Some(hindrance) if setup.user.is_some_and(|user| user.uid != 0) => {
+            Err(io::Error::other(format!("--user: {hindrance}")))
+        }
+        Some(hindrance) => {
+            walls.missing.push(Missing {
+                layer: "user without rights".to_owned(),
+                reason: hindrance.to_owned(),
+                remedy: "run wasmproc as an ordinary user, or give the container CAP_SETUID and CAP_SETGID".to_owned(),
+            });
+            Ok(None)
+        }
     }
 }
 

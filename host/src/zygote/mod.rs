@@ -17,6 +17,7 @@ use wasmtime::component::{Component, Linker};
 
 use crate::artifact::engine::engine;
 use crate::wire::Channel;
+use crate::wire::init::Grant;
 use crate::wire::zygote::{FromZygote, ToZygote};
 use crate::worker::{self, Host, Program};
 
@@ -26,6 +27,9 @@ pub(crate) struct Zygote<'a> {
     pub(crate) stdout: &'a OwnedFd,
     pub(crate) stderr: &'a OwnedFd,
     pub(crate) artifacts: &'a [OwnedFd],
+    /// The granted directories, as init opened them, and what was granted.
+    pub(crate) directories: &'a [OwnedFd],
+    pub(crate) grants: &'a [Grant],
     pub(crate) walls: &'a Walls,
     pub(crate) user: Option<Identity>,
     pub(crate) limits: ProcessLimits,
@@ -80,10 +84,24 @@ impl Zygote<'_> {
         let artifacts: io::Result<Vec<OwnedFd>> =
             self.artifacts.iter().map(|artifact| sandbox::raise(artifact, OWN)).collect();
         let artifacts = artifacts.map_err(failed("the artifacts can't be passed on"))?;
+        let directories: io::Result<Vec<OwnedFd>> =
+            self.directories.iter().map(|directory| sandbox::raise(directory, OWN)).collect();
+        let directories = directories.map_err(failed("the directories can't be passed on"))?;
         stdio(self.stdout, self.stderr).map_err(failed("the standard streams can't be passed on"))?;
         sandbox::close_between(3, worker::CONTROL).map_err(failed("descriptors can't be closed"))?;
         confine(self.walls, self.user, self.limits, dies_with_parent).map_err(failed("the sandbox can't be set up"))?;
         let programs = load(&artifacts, descriptors.as_ref())?;
+        if !self.walls.empty_root {
+            let read_only = |grant: &Grant| matches!(grant, Grant::Host { read_only: true, .. });
+            let granted = directories.iter().zip(self.grants);
+            let granted: Vec<_> = granted.map(|(directory, grant)| (directory.as_fd(), read_only(grant))).collect();
+            let restricted = sandbox::restrict_files(&granted);
+            // Without it a run that may open files at all would have no wall around them.
+            if self.files == seccomp::Files::Granted {
+                restricted.map_err(failed("directories can't be granted without a wall around all other files"))?;
+            }
+        }
+        drop(directories);
         // Loaded code is mapped; from here on nothing becomes executable any more.
         seccomp::install(seccomp::Role::Zygote(self.files)).map_err(failed("the filter can't be installed"))?;
         Ok((programs, threads))

@@ -24,10 +24,7 @@ impl Parse for Arguments {
         }
         let keyword: Ident = input.parse()?;
         if keyword != "functions" {
-            return Err(Error::new(
-                keyword.span(),
-                "expected `functions(path, ...)`",
-            ));
+            return Err(Error::new(keyword.span(), "expected `functions(path, ...)`"));
         }
         let list;
         parenthesized!(list in input);
@@ -41,10 +38,7 @@ impl Parse for Arguments {
         for path in paths {
             let function = NamedFunction::new(path)?;
             if functions.iter().any(|known| known.name == function.name) {
-                let message = format!(
-                    "two functions are named `{}`: give one of them another name",
-                    function.name
-                );
+                let message = format!("two functions are named `{}`: give one of them another name", function.name);
                 return Err(Error::new_spanned(function.path, message));
             }
             functions.push(function);
@@ -59,10 +53,7 @@ impl NamedFunction {
             Some(last) => {
                 let name = last.ident.to_string();
                 // A raw identifier is a way to write a name, not a part of it.
-                Ok(Self {
-                    name: name.trim_start_matches("r#").to_owned(),
-                    path,
-                })
+                Ok(Self { name: name.trim_start_matches("r#").to_owned(), path })
             }
             None => Err(Error::new_spanned(path, "expected the path of a function")),
         }

@@ -41,22 +41,15 @@ pub(crate) fn refuse(error: &Error) -> TokenStream {
 fn check(main: &ItemFn) -> syn::Result<()> {
     let signature = &main.sig;
     if signature.ident != "main" {
-        return Err(Error::new(
-            signature.ident.span(),
-            "expected the program's `fn main`",
-        ));
+        return Err(Error::new(signature.ident.span(), "expected the program's `fn main`"));
     }
     if !signature.inputs.is_empty() {
-        return Err(Error::new(
-            signature.inputs.span(),
-            "`main` takes no arguments: `std::env::args` has them",
-        ));
+        return Err(Error::new(signature.inputs.span(), "`main` takes no arguments: `std::env::args` has them"));
     }
     match &signature.asyncness {
         // Another attribute may be the one that makes it an ordinary function.
         Some(asyncness) if main.attrs.is_empty() => {
-            let message =
-                "`main` can't be async by itself: put an executor's attribute below this one";
+            let message = "`main` can't be async by itself: put an executor's attribute below this one";
             Err(Error::new(asyncness.span(), message))
         }
         _ => Ok(()),
@@ -65,10 +58,7 @@ fn check(main: &ItemFn) -> syn::Result<()> {
 
 /// The component's `entry` export, which looks names up in a `match`.
 fn entry(functions: &[NamedFunction]) -> TokenStream {
-    let names: Vec<&str> = functions
-        .iter()
-        .map(|function| function.name.as_str())
-        .collect();
+    let names: Vec<&str> = functions.iter().map(|function| function.name.as_str()).collect();
     let calls = functions.iter().map(|NamedFunction { name, path }| {
         quote_spanned!(path.span()=> #name => ::core::option::Option::Some(
             ::wasmproc_guest::__private::call_named(#path, #name, input),

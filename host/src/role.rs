@@ -72,12 +72,14 @@ pub(crate) fn start(role: Role, control: OwnedFd) -> Result<Child> {
         .arg0(role.name())
         .arg(VERSION)
         .env_clear()
-        // The compiler's thread pool would look for this in files that a confined process can't open.
-        .env("RAYON_NUM_THREADS", std::thread::available_parallelism().map_or(1, usize::from).to_string())
         .current_dir("/")
         .stdin(Stdio::from(control))
         .stdout(Stdio::null())
         .stderr(Stdio::inherit());
+    if role == Role::Compiler {
+        // Its thread pool would look for this in files that a confined process can't open.
+        command.env("RAYON_NUM_THREADS", std::thread::available_parallelism().map_or(1, usize::from).to_string());
+    }
     command.spawn().context(|| format!("can't start the worker executable {}", program.name.display()))
 }
 

@@ -367,6 +367,9 @@ impl Task {
     }
 }
 
+/// Open files that the processes of a run can't do without.
+const LEAST_OPEN_FILES: u64 = 96;
+
 /// Stacks, streams, messages in flight: what a worker needs beside its guest's memories and tables.
 const HOST_SIDE_BYTES: u64 = 96 << 20;
 
@@ -391,7 +394,12 @@ impl Running {
     /// # Errors
     /// When the run can't be set up, or breaks off through no fault of the task.
     pub fn wait(mut self, attendant: &mut dyn Attendant) -> Result<Outcome> {
-        sandbox::raise_open_files();
+        let open_files = sandbox::raise_open_files();
+        if open_files < LEAST_OPEN_FILES {
+            return Err(Error::failed(format!(
+                "only {open_files} files can be open here, and a run needs {LEAST_OPEN_FILES}: raise ulimit -n"
+            )));
+        }
         // Every cached artifact can turn out to be useless once; what was just compiled can't.
         for _ in 0..=self.artifacts.len() {
             let ingredients = self.task.ingredients(&self.artifacts)?;

@@ -236,11 +236,6 @@ impl<R> Process<R> {
 
     /// Waits until the process has ended, its children included, and says how. May be called again.
     ///
-    /// # Errors
-    ///
-    /// [`Invalid`](crate::ErrorKind::Invalid) for joining the own parent from a process that isn't a daemon, which
-    /// could never return.
-    ///
     /// ```no_run
     /// use wasmproc_guest::{Error, Process};
     ///

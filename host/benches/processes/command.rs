@@ -8,7 +8,7 @@ use crate::table::{self, median, micros};
 
 const RUNS: usize = 60;
 
-pub fn measure() {
+pub(crate) fn measure() {
     let program = wasmproc_test_artifacts::programs::BENCH_HELLO;
     let artifact = in_process::compile(program);
     let own = std::env::current_exe().expect("this program has a name");

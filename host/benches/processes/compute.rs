@@ -7,7 +7,7 @@ use crate::table::{self, median};
 
 const ROUNDS: usize = 5;
 
-pub fn measure() {
+pub(crate) fn measure() {
     let program = wasmproc_test_artifacts::programs::BENCH_COMPUTE;
     let artifact = in_process::compile(program);
     let own = std::env::current_exe().expect("this program has a name");

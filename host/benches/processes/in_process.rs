@@ -8,7 +8,7 @@ use wasmtime_wasi::p2::bindings::sync::Command;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// The argument that makes this program such a runner.
-pub const ROLE: &str = "in-process-runner";
+pub(crate) const ROLE: &str = "in-process-runner";
 
 struct Host {
     wasi: WasiCtx,
@@ -28,7 +28,7 @@ fn engine() -> Engine {
 }
 
 /// Compiles `program` to a file.
-pub fn compile(program: &str) -> PathBuf {
+pub(crate) fn compile(program: &str) -> PathBuf {
     let bytes = std::fs::read(program).expect("the program can be read");
     let artifact = engine().precompile_component(&bytes).expect("the program compiles");
     let file = std::env::temp_dir().join(format!("wasmproc-bench-{}.cwasm", std::process::id()));
@@ -37,7 +37,7 @@ pub fn compile(program: &str) -> PathBuf {
 }
 
 #[expect(unsafe_code, reason = "an artifact is native code")]
-pub fn run(artifact: &Path) {
+pub(crate) fn run(artifact: &Path) {
     let engine = engine();
     // SAFETY: this program compiled it a moment ago.
     let component = unsafe { Component::deserialize_file(&engine, artifact) }.expect("the artifact loads");

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::table;
 
-pub fn measure() {
+pub(crate) fn measure() {
     for count in [100, 1000] {
         let mut rows = vec![("wasmproc, a waiting worker", wasmproc(count))];
         if count == 100 {

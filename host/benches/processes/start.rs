@@ -8,7 +8,7 @@ use crate::table::{self, median, micros};
 const ROUNDS: usize = 7;
 const STARTS: usize = 200;
 
-pub fn measure() {
+pub(crate) fn measure() {
     let mut wasmproc = Vec::new();
     let mut bare = Vec::new();
     let mut python = [const { Vec::new() }; 3];

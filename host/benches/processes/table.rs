@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 /// The middle one.
-pub fn median<T: Copy + PartialOrd>(mut values: Vec<T>) -> T {
+pub(crate) fn median<T: Copy + PartialOrd>(mut values: Vec<T>) -> T {
     values.sort_by(|left, right| left.partial_cmp(right).expect("measurements are numbers"));
     values[values.len() / 2]
 }
 
 /// Prints rows of (what, median) and how many times the first row each of them is.
-pub fn print(title: &str, rows: &[(&str, f64)], unit: &str) {
+pub(crate) fn print(title: &str, rows: &[(&str, f64)], unit: &str) {
     println!("\n{title}");
     let Some((_, first)) = rows.first() else { return };
     for (what, value) in rows {
@@ -17,6 +17,6 @@ pub fn print(title: &str, rows: &[(&str, f64)], unit: &str) {
     }
 }
 
-pub fn micros(duration: Duration) -> f64 {
+pub(crate) fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }

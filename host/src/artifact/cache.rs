@@ -8,10 +8,12 @@
 use std::env;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::{Manifest, engine, read_all};
@@ -34,6 +36,8 @@ pub struct CacheEntry {
 
 #[derive(Serialize, Deserialize)]
 struct Record {
+    /// The entry's own name: it may have been copied here from another's.
+    key: String,
     hash: String,
     manifest: Manifest,
 }
@@ -105,7 +109,8 @@ impl Cache {
         let record: Record = serde_json::from_slice(&fs::read(self.path(key, "json")).ok()?).ok()?;
         let file = OwnedFd::from(File::open(self.path(key, "cwasm")).ok()?);
         let artifact = read_all(&file).ok()?;
-        (blake3::hash(&artifact).to_hex().as_str() == record.hash).then_some((file, record.manifest))
+        let whole = record.key == key && record.hash == blake3::hash(&artifact).to_hex().as_str();
+        whole.then_some((file, record.manifest))
     }
 
     /// Writes an entry and returns its artifact, open for reading.
@@ -118,7 +123,8 @@ impl Cache {
             .context(|| format!("can't make the cache folder {shown}"))?;
         self.check_owner()?;
         let bytes = read_all(artifact)?;
-        let record = Record { hash: blake3::hash(&bytes).to_hex().to_string(), manifest: manifest.clone() };
+        let record =
+            Record { key: key.to_owned(), hash: blake3::hash(&bytes).to_hex().to_string(), manifest: manifest.clone() };
         let json = serde_json::to_vec_pretty(&record).map_err(|error| Error::failed(error.to_string()))?;
         let place = self.path(key, "cwasm");
         self.write(&place, &bytes).context(|| format!("can't write to the cache {shown}"))?;
@@ -133,7 +139,29 @@ impl Cache {
         let _ = fs::remove_file(self.path(key, "cwasm"));
     }
 
+    /// Gives a file its name when it is whole. Until then it has none, so that nothing is left of a killed writer.
     fn write(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
+        let nameless = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::open(&self.folder, nameless, Mode::RUSR | Mode::WUSR) else {
+            return self.write_named(place, bytes);
+        };
+        let mut file = File::from(file);
+        file.write_all(bytes)?;
+        let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let link = || rustix::fs::linkat(CWD, &open, CWD, place, AtFlags::SYMLINK_FOLLOW);
+        match link() {
+            Err(Errno::EXIST) => {
+                fs::remove_file(place).or_else(|error| if_not_found(error, ()))?;
+                // Another writer of the same entry may have been faster; what it wrote is as good.
+                link().or_else(|error| if error == Errno::EXIST { Ok(()) } else { Err(error.into()) })
+            }
+            Err(Errno::NOENT) => self.write_named(place, bytes),
+            linked => Ok(linked?),
+        }
+    }
+
+    /// For file systems that have no nameless files.
+    fn write_named(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".tmp").tempfile_in(&self.folder)?;
         file.write_all(bytes)?;
         file.persist(place).map_err(|error| error.error)?;
@@ -156,6 +184,10 @@ impl Cache {
     fn path(&self, key: &str, extension: &str) -> PathBuf {
         self.folder.join(format!("{key}.{extension}"))
     }
+}
+
+fn if_not_found<T>(error: io::Error, otherwise: T) -> io::Result<T> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(otherwise) } else { Err(error) }
 }
 
 /// Everything that native code depends on, in one name.

@@ -53,13 +53,16 @@ fn confine() -> io::Result<()> {
     let parent = rustix::process::getppid();
     let namespaces = [Namespace::Mount, Namespace::Net, Namespace::Ipc, Namespace::Uts];
     let (entered, _) = sandbox::enter(&namespaces);
+    // Found out while there is a /proc to ask.
+    let nobody = sandbox::Identity::NOBODY;
+    let is_root = rustix::process::geteuid().is_root();
+    let user = (is_root && sandbox::hindrance_to_become(nobody).is_none()).then_some(nobody);
     if entered.contains(&Namespace::Mount) {
         sandbox::make_private()?;
         sandbox::empty_root()?;
     }
-    let nobody = sandbox::Identity::NOBODY;
-    if rustix::process::geteuid().is_root() && sandbox::hindrance_to_become(nobody).is_none() {
-        sandbox::become_user(nobody)?;
+    if let Some(user) = user {
+        sandbox::become_user(user)?;
     }
     sandbox::drop_capabilities()?;
     sandbox::forbid_new_privileges()?;

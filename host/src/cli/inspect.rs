@@ -89,7 +89,7 @@ impl Inspect {
             lines.extend(names.iter().map(|name| format!("  {}", printable(name))));
         }
         lines.push(String::new());
-        lines.extend(wit.lines().map(|line| printable_line(line)));
+        lines.extend(wit.lines().map(printable_line));
         lines.join("\n")
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "HOST[::GUEST][:ro]")]
     dir: Vec<String>,
 
-    /// Grant a private /tmp in memory that holds SIZE
+    /// Grant a private /tmp in memory that holds SIZE; without SIZE, 64MiB
     #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "64MiB", value_parser = units::bytes)]
     tmp: Option<u64>,
 
@@ -81,13 +81,10 @@ pub(super) struct Run {
     #[arg(long, requires = "report")]
     json: bool,
 
-    /// The program
-    #[arg(value_name = "FILE")]
-    program: PathBuf,
-
-    /// Its arguments
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<OsString>,
+    /// The program, and its arguments: nothing after FILE is taken for a flag of wasmproc
+    // One list, so that flags end where it begins.
+    #[arg(value_name = "FILE [ARGS]", num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    program: Vec<OsString>,
 }
 
 const EXAMPLES: &str = "\
@@ -115,7 +112,13 @@ impl Run {
     }
 
     fn task(self) -> Result<Task> {
-        let mut task = Task::new(self.program)
+        let mut program = self.program.into_iter();
+        let file = program.next().unwrap_or_default();
+        if file.len() > 1 && file.as_encoded_bytes().starts_with(b"-") {
+            // Everything from the first word that is no flag of ours belongs to the guest; this was meant to be ours.
+            bail!("there is no flag {}: see wasmproc run --help", file.display());
+        }
+        let mut task = Task::new(file)
             .max_memory(self.max_memory)
             .max_total_memory(self.max_total_memory)
             .max_processes(self.max_processes)
@@ -123,7 +126,7 @@ impl Run {
             .strict(self.strict)
             .use_cache(!self.no_cache)
             .list_processes(self.report.is_some());
-        for argument in self.arguments {
+        for argument in program {
             let argument =
                 argument.into_string().map_err(|bad| anyhow::anyhow!("the argument {bad:?} is not UTF-8"))?;
             task = task.arg(argument);

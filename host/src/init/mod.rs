@@ -29,6 +29,9 @@ mod signals;
 /// A zygote that dies this often in [`CRASH_WINDOW`] is not started again.
 const MAX_CRASHES: usize = 5;
 const CRASH_WINDOW: Duration = Duration::from_secs(1);
+/// How often, and after how long, a zygote is tried to be started when there is no process left.
+const RESTARTS: usize = 100;
+const RESTART_PAUSE: Duration = Duration::from_millis(20);
 
 /// The life of init, beginning on the doorstep.
 pub(crate) fn main(control: OwnedFd) -> ! {
@@ -187,6 +190,17 @@ impl Run {
         Ok(pid)
     }
 
+    /// Starts a zygote in the place of a dead one, also if the machine has no process left at the moment.
+    fn restart_zygote(&self, control: &Channel<FromInit, ToInit>) -> io::Result<i32> {
+        for _ in 0..RESTARTS {
+            match self.start_zygote(control, false) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(RESTART_PAUSE),
+                started => return started,
+            }
+        }
+        self.start_zygote(control, false)
+    }
+
     fn serve(&mut self, control: &mut Channel<FromInit, ToInit>) -> io::Result<()> {
         let deaths = signals::child_deaths()?;
         loop {
@@ -220,7 +234,8 @@ impl Run {
                 }
                 Received::Message(ToInit::Renew, _) => {
                     self.many = true;
-                    self.renewed = Some(self.start_zygote(control, true)?);
+                    // If there is no process left for it, the present one goes on.
+                    self.renewed = self.start_zygote(control, true).ok();
                 }
                 Received::Message(ToInit::Setup(_), _) => {}
                 Received::Empty => return Ok(true),
@@ -247,7 +262,7 @@ impl Run {
             if self.crashes.len() >= MAX_CRASHES {
                 return Err(io::Error::other(format!("the zygote keeps dying ({status:?})")));
             }
-            self.zygote = self.start_zygote(control, false)?;
+            self.zygote = self.restart_zygote(control)?;
         }
         Ok(())
     }

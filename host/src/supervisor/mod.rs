@@ -151,6 +151,7 @@ pub(crate) struct Supervisor<'a> {
     narrowed: HashMap<Pid, Vec<OwnedFd>>,
     /// The run's grants as init passed them on.
     grants: Vec<OwnedFd>,
+    expected_grants: usize,
     stdin: Option<OwnedFd>,
     grace: Duration,
     strict: bool,
@@ -228,6 +229,7 @@ impl<'a> Supervisor<'a> {
             last_ticket: 0,
             narrowed: HashMap::new(),
             grants: Vec::new(),
+            expected_grants: ingredients.plan.directories.len(),
             stdin: Some(ingredients.stdin),
             grace: ingredients.grace,
             strict: ingredients.strict,
@@ -399,7 +401,7 @@ impl<'a> Supervisor<'a> {
             FromInit::Ready(walls) => self.init_ready(walls, descriptors)?,
             FromInit::Failed(message) => return Err(Error::failed(crate::cause::printable(&message)).into()),
             FromInit::Zygote { renewed } => {
-                let Some(socket) = descriptors.pop() else { return Ok(()) };
+                let socket = descriptors.pop().ok_or_else(|| Error::failed("no descriptor is left for the zygote"))?;
                 let zygote = Channel::with_descriptors(socket);
                 if renewed {
                     watch(&self.epoll, &zygote, RENEWED)?;
@@ -425,6 +427,9 @@ impl<'a> Supervisor<'a> {
                 return Err(Error::failed(format!("--strict: {warning}")).into());
             }
             self.attendant.warn(&warning);
+        }
+        if grants.len() != self.expected_grants {
+            return Err(Error::failed("no descriptors are left for the granted directories: raise ulimit -n").into());
         }
         self.grants = grants;
         self.recorder.walls = walls;
@@ -525,7 +530,11 @@ impl<'a> Supervisor<'a> {
                 self.broken = Some(Error::failed(format!("the zygote can't work here: {reason}")).into());
             }
             FromZygote::Forked { worker, pid } => {
-                let Some(pidfd) = descriptors.pop() else { return };
+                let Some(pidfd) = descriptors.pop() else {
+                    // It didn't fit into this process. The worker sees its socket close, and ends.
+                    self.workers.remove(worker);
+                    return self.handle(Event::NotForked(worker, "no descriptor is left".to_owned()));
+                };
                 let Some(channel) = self.workers.born(worker, pid, pidfd) else { return };
                 let watched = watch(&self.epoll, channel, FIRST_WORKER + worker.0);
                 self.handle(Event::Forked(worker));
@@ -593,8 +602,11 @@ impl<'a> Supervisor<'a> {
         else {
             return;
         };
-        if let (None, Some(narrowing)) = (&view, self.narrowing.remove(&first)) {
-            let reason = format!("a directory can't be passed on: {}", error.unwrap_or_default());
+        if view.is_none()
+            && let Some(narrowing) = self.narrowing.remove(&first)
+        {
+            let reason =
+                format!("a directory can't be passed on: {}", error.unwrap_or_else(|| "no descriptor is left".into()));
             return self.handle(Event::Narrowed(narrowing.pid, Err(reason)));
         }
         let Some(narrowing) = self.narrowing.get_mut(&first) else { return };

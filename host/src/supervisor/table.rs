@@ -38,6 +38,9 @@ const INLINE_OUTPUT_BYTES: usize = 4096;
 /// Memory that a process may use without asking, if the run has it.
 const FIRST_ALLOWANCE_BYTES: u64 = 2 << 20;
 
+/// With less than this left of the run's memory no process is started: it could not even begin.
+const LEAST_MEMORY_BYTES: u64 = 1 << 20;
+
 /// Time since the run began.
 pub(crate) type Now = Duration;
 
@@ -452,6 +455,8 @@ impl Table {
         let planned = if self.processes.len() >= self.limits.max_processes {
             let limit = self.limits.max_processes;
             Err(spawn::refuse(RefusalCode::Limit, format!("the run has {limit} processes, its --max-processes")))
+        } else if self.memory_bytes.saturating_add(LEAST_MEMORY_BYTES) > self.limits.max_total_memory_bytes {
+            Err(spawn::refuse(RefusalCode::Limit, "the run's memory, its --max-total-memory, is used up"))
         } else if process.daemon {
             let message = format!("process {parent} is a daemon, and daemons may not have children");
             Err(spawn::refuse(RefusalCode::Invalid, message))

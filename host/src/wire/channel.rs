@@ -178,7 +178,10 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
             if received.bytes == 0 {
                 return Ok(Received::Closed);
             }
-            if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+            // Where descriptors are expected, some are missing when this process can't have more: the receiver of the
+            // message sees that.
+            let unexpected = received.flags.contains(ReturnFlags::CTRUNC) && self.descriptors == 0;
+            if unexpected || received.flags.contains(ReturnFlags::TRUNC) {
                 return Err(broken_rules("a packet is too large or carries descriptors"));
             }
             let payload = &self.packet[1..received.bytes];

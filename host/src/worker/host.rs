@@ -9,7 +9,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use super::control::Control;
 use super::limiter::Limiter;
 use super::stdio::Stream;
-use super::{bindings, duplicate};
+use super::{bindings, duplicate, files};
 use crate::Pid;
 use crate::wire::worker::Start;
 
@@ -46,6 +46,7 @@ impl WasiView for Host {
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    files::replace_in(&mut linker)?;
     bindings::add_to_linker(&mut linker)?;
     Ok(linker)
 }
@@ -75,6 +76,9 @@ pub(super) fn store(
 }
 
 fn wasi(start: &Start, descriptors: Vec<OwnedFd>) -> wasmtime::Result<WasiCtx> {
+    if descriptors.len() != start.directories.len() + usize::from(start.stdin) {
+        return Err(wasmtime::Error::msg("no descriptors are left for its streams and directories"));
+    }
     let mut descriptors = descriptors.into_iter();
     let mut builder = WasiCtxBuilder::new();
     builder

@@ -12,6 +12,7 @@
 mod bindings;
 mod control;
 mod end;
+mod files;
 mod host;
 mod limiter;
 mod stdio;
@@ -32,7 +33,7 @@ pub(crate) use host::{Host, linker};
 
 /// Where the control socket of a worker is. Fixed, so that a signal handler knows it. Below it are the standard streams
 /// and what the engine keeps open of the artifacts, and nothing else: the zygote sees to that.
-pub(crate) const CONTROL: RawFd = 100;
+pub(crate) const CONTROL: RawFd = 48;
 
 /// A component with everything done that doesn't need an instance.
 pub(crate) struct Program {
@@ -44,8 +45,13 @@ pub(crate) struct Program {
 }
 
 /// Lives a worker's life in a process that was just forked from the zygote.
-pub(crate) fn main(programs: &[Program], control: OwnedFd, dies_with_parent: bool) -> ! {
-    let Ok(mut channel) = confine(control, dies_with_parent) else {
+pub(crate) fn main(
+    programs: &[Program],
+    filter: &seccomp::WorkerFilter,
+    control: OwnedFd,
+    dies_with_parent: bool,
+) -> ! {
+    let Ok(mut channel) = confine(filter, control, dies_with_parent) else {
         // The supervisor sees the socket close and reports a worker that failed.
         sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
     };
@@ -65,7 +71,11 @@ pub(crate) fn main(programs: &[Program], control: OwnedFd, dies_with_parent: boo
 }
 
 /// Shuts the doors that the zygote had to leave open.
-fn confine(control: OwnedFd, dies_with_parent: bool) -> io::Result<Channel<FromWorker, ToWorker>> {
+fn confine(
+    filter: &seccomp::WorkerFilter,
+    control: OwnedFd,
+    dies_with_parent: bool,
+) -> io::Result<Channel<FromWorker, ToWorker>> {
     if dies_with_parent {
         // Without a pid namespace. A parent that died before this call is noticed by the closed control socket.
         sandbox::die_with_parent()?;
@@ -75,7 +85,7 @@ fn confine(control: OwnedFd, dies_with_parent: bool) -> io::Result<Channel<FromW
     sandbox::close_from(CONTROL + 1)?;
     seccomp::report_denied(denied)?;
     let pid = rustix::process::getpid().as_raw_nonzero().get();
-    seccomp::install(seccomp::Role::Worker { pid: pid.unsigned_abs() })?;
+    filter.install(pid.unsigned_abs())?;
     // SAFETY: it was placed there, and nothing else owns it.
     #[expect(unsafe_code, reason = "the control socket is known by its number")]
     let control = unsafe { OwnedFd::from_raw_fd(CONTROL) };

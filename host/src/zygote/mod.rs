@@ -4,6 +4,7 @@
 //! here, once: the empty root, the identity, the limits, the long seccomp list.
 
 mod text;
+mod warm;
 
 use std::fs::File;
 use std::io;
@@ -18,7 +19,7 @@ use wasmtime::component::{Component, Linker};
 use crate::artifact::engine::engine;
 use crate::wire::Channel;
 use crate::wire::init::Grant;
-use crate::wire::zygote::{FromZygote, ToZygote};
+use crate::wire::zygote::{FromZygote, ToZygote, WorkerId};
 use crate::worker::{self, Host, Program};
 
 /// What a zygote is made of. Of its descriptors only `control` is its own; init's are closed by number.
@@ -49,26 +50,22 @@ pub(crate) fn own(descriptor: OwnedFd) -> io::Result<OwnedFd> {
 impl Zygote<'_> {
     /// Lives a zygote's life in a process that init has just forked.
     pub(crate) fn main(self) -> ! {
-        match self.prepare() {
-            Ok(server) => server.serve(),
-            Err(Refused { control, message }) => {
+        let dies_with_parent = !self.walls.has(Namespace::Pid);
+        let loaded = self.confine_and_load(dies_with_parent);
+        let control: Channel<FromZygote, ToZygote> = Channel::with_descriptors(self.control);
+        match loaded {
+            Ok((programs, threads, filter)) => Server { control, programs, threads, filter, dies_with_parent }.serve(),
+            Err(message) => {
                 let _ = control.send(&message, &[]);
                 sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
             }
         }
     }
 
-    fn prepare(self) -> Result<Server, Refused> {
-        let dies_with_parent = !self.walls.has(Namespace::Pid);
-        let loaded = self.confine_and_load(dies_with_parent);
-        let control = Channel::with_descriptors(self.control);
-        match loaded {
-            Ok((programs, threads)) => Ok(Server { control, programs, threads, dies_with_parent }),
-            Err(message) => Err(Refused { control, message }),
-        }
-    }
-
-    fn confine_and_load(&self, dies_with_parent: bool) -> Result<(Vec<Program>, Threads), FromZygote> {
+    fn confine_and_load(
+        &self,
+        dies_with_parent: bool,
+    ) -> Result<(Vec<Program>, Threads, seccomp::WorkerFilter), FromZygote> {
         let failed = |what: &str| {
             let what = what.to_owned();
             move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
@@ -91,6 +88,7 @@ impl Zygote<'_> {
         sandbox::close_between(3, worker::CONTROL).map_err(failed("descriptors can't be closed"))?;
         confine(self.walls, self.user, self.limits, dies_with_parent).map_err(failed("the sandbox can't be set up"))?;
         let programs = load(&artifacts, descriptors.as_ref())?;
+        warm::find_random_source();
         if !self.walls.empty_root {
             let read_only = |grant: &Grant| matches!(grant, Grant::Host { read_only: true, .. });
             let granted = directories.iter().zip(self.grants);
@@ -104,13 +102,10 @@ impl Zygote<'_> {
         drop(directories);
         // Loaded code is mapped; from here on nothing becomes executable any more.
         seccomp::install(seccomp::Role::Zygote(self.files)).map_err(failed("the filter can't be installed"))?;
-        Ok((programs, threads))
+        let filter = seccomp::WorkerFilter::compile().map_err(failed("the workers' filter can't be made"))?;
+        warm::use_up_free_chunks();
+        Ok((programs, threads, filter))
     }
-}
-
-struct Refused {
-    control: Channel<FromZygote, ToZygote>,
-    message: FromZygote,
 }
 
 /// Workers inherit stdout and stderr; their stdin, if they have one, comes with their start.
@@ -180,17 +175,28 @@ fn map(engine: &Engine, artifact: &OwnedFd, descriptors: Option<&OwnedFd>) -> wa
         && rustix::process::fchdir(descriptors).is_ok()
     {
         let name = artifact.as_raw_fd().to_string();
+        // Somebody who is not the cache's owner any more can read what is open, and can't open it again.
+        if File::open(&name).is_err() {
+            rustix::process::chdir(c"/")?;
+            return read(engine, artifact);
+        }
         // SAFETY: artifacts come from a compile worker or the user's own cache, checked against a hash; they run
         // behind the same walls as what they contain. The file is private to the user or a memory file of ours.
         let component = unsafe { Component::deserialize_file(engine, Path::new(&name)) };
         rustix::process::chdir(c"/")?;
         return with_images(component?);
     }
+    read(engine, artifact)
+}
+
+/// Copies an artifact into memory.
+#[expect(unsafe_code, reason = "an artifact is native code")]
+fn read(engine: &Engine, artifact: &OwnedFd) -> wasmtime::Result<Component> {
     let mut bytes = Vec::new();
     let mut file = File::from(artifact.try_clone()?);
     io::Seek::rewind(&mut file)?;
     io::Read::read_to_end(&mut file, &mut bytes)?;
-    // SAFETY: as above.
+    // SAFETY: as for a mapped artifact.
     with_images(unsafe { Component::deserialize(engine, bytes) }?)
 }
 
@@ -205,6 +211,7 @@ struct Server {
     control: Channel<FromZygote, ToZygote>,
     programs: Vec<Program>,
     threads: Threads,
+    filter: seccomp::WorkerFilter,
     dies_with_parent: bool,
 }
 
@@ -214,17 +221,21 @@ impl Server {
         let ready = self.control.send(&FromZygote::Ready, &[]);
         let mut going = ready.is_ok();
         while going && let Ok(Some((ToZygote::Fork(id), mut descriptors))) = self.control.receive() {
-            let Some(socket) = descriptors.pop() else { continue };
-            let sent = match sandbox::clone_process(&self.threads, true, 0) {
-                Ok(Fork::Child) => worker::main(&self.programs, socket, self.dies_with_parent),
-                Ok(Fork::Parent { pid, pidfd }) => {
-                    drop(socket);
-                    self.control.send(&FromZygote::Forked { worker: id, pid }, &[pidfd.as_fd()])
-                }
-                Err(error) => self.control.send(&FromZygote::NotForked { worker: id, reason: error.to_string() }, &[]),
+            let (answer, pidfd) = match descriptors.pop() {
+                Some(socket) => self.fork(id, socket),
+                None => (FromZygote::NotForked { worker: id, reason: "no descriptor is left".to_owned() }, None),
             };
-            going = sent.is_ok();
+            let descriptors: Vec<_> = pidfd.iter().map(AsFd::as_fd).collect();
+            going = self.control.send(&answer, &descriptors).is_ok();
         }
         sandbox::exit_now(0)
+    }
+
+    fn fork(&self, worker: WorkerId, socket: OwnedFd) -> (FromZygote, Option<OwnedFd>) {
+        match sandbox::clone_process(&self.threads, true, 0) {
+            Ok(Fork::Child) => worker::main(&self.programs, &self.filter, socket, self.dies_with_parent),
+            Ok(Fork::Parent { pid, pidfd }) => (FromZygote::Forked { worker, pid }, Some(pidfd)),
+            Err(error) => (FromZygote::NotForked { worker, reason: error.to_string() }, None),
+        }
     }
 }

@@ -29,6 +29,32 @@ pub fn install(role: Role) -> io::Result<()> {
     seccompiler::apply_filter(&program).map_err(io::Error::other)
 }
 
+/// The filter of [`Role::Worker`], compiled once for all workers of a zygote.
+#[derive(Debug)]
+pub struct WorkerFilter(BpfProgram);
+
+impl WorkerFilter {
+    /// Stands for the pid in the compiled program. No pid is as large: the kernel's limit is 2^22.
+    const ANY_PID: u32 = 0x7fff_fff1;
+
+    pub fn compile() -> io::Result<WorkerFilter> {
+        let program = compile(Role::Worker { pid: Self::ANY_PID })?;
+        match program.iter().filter(|instruction| instruction.k == Self::ANY_PID).count() {
+            1 => Ok(WorkerFilter(program)),
+            _ => Err(io::Error::other("the worker's filter has no place for the pid")),
+        }
+    }
+
+    /// Installs the filter for this process, as [`install`] does.
+    pub fn install(&self, pid: u32) -> io::Result<()> {
+        let mut program = self.0.clone();
+        for instruction in program.iter_mut().filter(|instruction| instruction.k == Self::ANY_PID) {
+            instruction.k = pid;
+        }
+        seccompiler::apply_filter(&program).map_err(io::Error::other)
+    }
+}
+
 fn compile(role: Role) -> io::Result<BpfProgram> {
     let rules: BTreeMap<i64, Vec<SeccompRule>> = policy::rules(role).into_iter().collect();
     let (matched, otherwise) = match role {
@@ -78,6 +104,15 @@ extern "C" fn on_sigsys(_signal: i32, info: *const SysInfo, _context: *const lib
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_filter_of_a_worker_can_be_compiled_before_its_pid_is_known() {
+        let early = WorkerFilter::compile().expect("it has one place for the pid").0;
+        let known = compile(Role::Worker { pid: 7 }).expect("it compiles");
+        let patched: Vec<u32> =
+            early.iter().map(|each| if each.k == WorkerFilter::ANY_PID { 7 } else { each.k }).collect();
+        assert_eq!(patched, known.iter().map(|each| each.k).collect::<Vec<_>>());
+    }
 
     #[test]
     fn every_policy_compiles_and_fits_the_kernel() {

@@ -1,25 +1,30 @@
-//! Watches its parent as a daemon may and as a child may not; leaves children behind that main waits for.
+//! Watches its parent, and can do no more to it; leaves children behind that main waits for.
 
 use std::thread::sleep;
 use std::time::Duration;
 
-use wasmproc_guest::{Error, Process, current, parent};
+use wasmproc_guest::{Error, Process, Untyped, parent};
 
-fn child() -> String {
-    match parent().map(|parent| parent.join()) {
-        Some(Ok(status)) => format!("the parent {status}"),
-        Some(Err(error)) => format!("{:?}", error.kind()),
-        None => "no parent".to_owned(),
-    }
+fn mother() -> Process<Untyped> {
+    parent().expect("it is a child")
+}
+
+fn impatient() -> String {
+    format!("{:?}", mother().join_timeout(Duration::from_millis(50)).map_err(|error| error.kind()))
 }
 
 fn hostile() -> String {
-    format!("{:?}", parent().map(|parent| parent.kill().map_err(|error| error.kind())))
+    format!("{:?}", mother().kill().map_err(|error| error.kind()))
+}
+
+fn patient() {
+    let status = mother().join().expect("it returns some time");
+    println!("the parent {status}");
 }
 
 fn late(number: u32) {
     sleep(Duration::from_millis(300));
-    println!("late {number}, child of {:?}", current().parent.map(|pid| pid.to_string()));
+    println!("late {number}");
 }
 
 fn middle(number: u32) {
@@ -28,8 +33,9 @@ fn middle(number: u32) {
 
 #[wasmproc_guest::main]
 fn main() -> Result<(), Error> {
-    println!("joining the parent: {}", Process::spawn(child, ())?.result()?);
+    println!("joining the parent: {}", Process::spawn(impatient, ())?.result()?);
     println!("killing the parent: {}", Process::spawn(hostile, ())?.result()?);
+    Process::spawn(patient, ())?;
     Process::spawn(middle, 1)?;
     Process::spawn(middle, 2)?;
     println!("main returns");

@@ -10,7 +10,7 @@ fn double(number: u64) -> u64 {
 fn main() -> Result<(), Error> {
     println!("ready");
     for line in std::io::stdin().lines() {
-        let number = line.expect("text").parse().expect("a number");
+        let number: u64 = line.expect("text").parse().expect("a number");
         match Process::spawn(double, number).and_then(Process::result) {
             Ok(doubled) => println!("{doubled}"),
             Err(error) => println!("{error:?}"),

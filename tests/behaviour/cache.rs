@@ -1,0 +1,207 @@
+//! The cache: what is in it is not compiled again; what is wrong with it is, and never stops a run.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use wasmproc_test_artifacts::programs;
+
+use crate::harness::{Ended, Scratch, Wasmproc, is_root, skip};
+
+/// Compiles `program` into `cache` unless it is there. Returns whether it was.
+#[track_caller]
+fn was_cached(program: &str, cache: &str) -> bool {
+    let ended = Wasmproc::new(["compile", "--json", program]).cache(cache).output().expect(0);
+    let told: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+    told[0]["already_cached"].as_bool().expect("a boolean")
+}
+
+#[track_caller]
+fn exits_with_7(cache: &str) -> Ended {
+    Wasmproc::run([programs::SDK_EXIT, "7"]).cache(cache).output().expect(7)
+}
+
+/// The files of the only entry, artifact first.
+fn entry(cache: &str) -> (PathBuf, PathBuf) {
+    let files = fs::read_dir(cache).expect("readable").map(|entry| entry.expect("readable").path());
+    let artifact = files.into_iter().find(|path| path.extension().is_some_and(|it| it == "cwasm")).expect("an entry");
+    let manifest = artifact.with_extension("json");
+    (artifact, manifest)
+}
+
+#[test]
+fn the_second_run_compiles_nothing() {
+    let scratch = Scratch::new();
+    let cache = scratch.at("deep/cache");
+    exits_with_7(&cache);
+    let (artifact, manifest) = entry(&cache);
+    let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).expect("it is there");
+    let before = (written(&artifact), written(&manifest));
+    assert!(was_cached(programs::SDK_EXIT, &cache));
+    assert_eq!(exits_with_7(&cache).stderr, "");
+    assert_eq!((written(&artifact), written(&manifest)), before);
+    assert_eq!(fs::metadata(&cache).expect("it is there").permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn without_the_cache_nothing_is_kept() {
+    let scratch = Scratch::new();
+    Wasmproc::run(["--no-cache", programs::SDK_EXIT, "7"]).cache(scratch.at("cache")).output().expect(7);
+    assert!(scratch.names().is_empty());
+}
+
+#[test]
+fn the_same_bytes_under_another_name_are_the_same_entry() {
+    let scratch = Scratch::new();
+    let (cache, copy) = (scratch.at("cache"), scratch.copy(programs::SDK_EXIT, "other.wasm"));
+    assert!(!was_cached(programs::SDK_EXIT, &cache));
+    assert!(was_cached(&copy, &cache));
+    assert!(!was_cached(programs::STD_EXIT, &cache));
+}
+
+/// Something done to the artifact or the manifest of an entry.
+type Damage = fn(&Path, &Path);
+
+#[test]
+fn a_damaged_entry_is_compiled_again() {
+    let damages: [(&str, Damage); 9] = [
+        ("a flipped bit", |artifact, _| {
+            let mut bytes = fs::read(artifact).expect("readable");
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(artifact, bytes).expect("writable");
+        }),
+        ("cut in half", |artifact, _| {
+            let bytes = fs::read(artifact).expect("readable");
+            fs::write(artifact, &bytes[..bytes.len() / 2]).expect("writable");
+        }),
+        ("an empty artifact", |artifact, _| fs::write(artifact, "").expect("writable")),
+        ("no artifact", |artifact, _| fs::remove_file(artifact).expect("removable")),
+        ("a directory for an artifact", |artifact, _| {
+            fs::remove_file(artifact).expect("removable");
+            fs::create_dir(artifact).expect("a folder");
+        }),
+        ("an empty manifest", |_, manifest| fs::write(manifest, "").expect("writable")),
+        ("a manifest of noise", |_, manifest| fs::write(manifest, [0xff; 100]).expect("writable")),
+        ("a manifest without fields", |_, manifest| fs::write(manifest, "{}").expect("writable")),
+        ("no manifest", |_, manifest| fs::remove_file(manifest).expect("removable")),
+    ];
+    for (damage, inflict) in damages {
+        let scratch = Scratch::new();
+        let cache = scratch.at("cache");
+        assert!(!was_cached(programs::SDK_EXIT, &cache));
+        let (artifact, manifest) = entry(&cache);
+        inflict(&artifact, &manifest);
+        exits_with_7(&cache);
+        if damage != "a directory for an artifact" {
+            assert!(was_cached(programs::SDK_EXIT, &cache), "{damage}: it was not repaired");
+        }
+    }
+}
+
+/// Another program's entry, whole and valid, lies where this one's belongs.
+#[test]
+fn a_swapped_entry_is_compiled_again() {
+    for with_manifest in [false, true] {
+        let (own, other) = (Scratch::new(), Scratch::new());
+        let (cache, other_cache) = (own.at("cache"), other.at("cache"));
+        assert!(!was_cached(programs::SDK_EXIT, &cache));
+        assert!(!was_cached(programs::SHOW, &other_cache));
+        let ((artifact, manifest), (other_artifact, other_manifest)) = (entry(&cache), entry(&other_cache));
+        fs::copy(other_artifact, artifact).expect("a copy");
+        if with_manifest {
+            fs::copy(other_manifest, manifest).expect("a copy");
+        }
+        let ended = Wasmproc::run([programs::SDK_EXIT, "7"]).cache(&cache).output();
+        assert_eq!(ended.code(), 7, "another program ran (manifest swapped too: {with_manifest})\n{ended:?}");
+    }
+}
+
+/// An entry whose hash is right and whose bytes no engine can load.
+#[test]
+fn an_entry_that_cannot_be_loaded_is_compiled_again() {
+    let scratch = Scratch::new();
+    let cache = scratch.at("cache");
+    assert!(!was_cached(programs::SDK_EXIT, &cache));
+    let (artifact, manifest) = entry(&cache);
+    let bytes = fs::read(&artifact).expect("readable");
+    let old = blake3::hash(&bytes).to_hex();
+    let new = blake3::hash(b"nonsense").to_hex();
+    let text = fs::read_to_string(&manifest).expect("readable");
+    assert!(text.contains(old.as_str()), "the manifest has the artifact's hash");
+    fs::write(&artifact, "nonsense").expect("writable");
+    fs::write(&manifest, text.replace(old.as_str(), new.as_str())).expect("writable");
+    exits_with_7(&cache);
+    exits_with_7(&cache);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_a_warning() {
+    let scratch = Scratch::new();
+    let file = scratch.write("file", "");
+    for place in [file.clone(), format!("{file}/below"), "/proc/nowhere".to_owned()] {
+        exits_with_7(&place).complains_of(&["warning", &place]);
+    }
+}
+
+#[test]
+fn a_folder_that_others_may_write_to_is_not_trusted() {
+    let scratch = Scratch::new();
+    let cache = scratch.folder("cache");
+    fs::set_permissions(&cache, Permissions::from_mode(0o777)).expect("it is ours");
+    exits_with_7(&cache).complains_of(&["warning", "chmod"]);
+    exits_with_7(&cache).complains_of(&["warning", "chmod"]);
+}
+
+#[test]
+fn a_read_only_or_full_cache_is_a_warning() {
+    let scratch = Scratch::new();
+    let cache = scratch.folder("cache");
+    let mount = |options: &str| {
+        // In a mount namespace of its own, which goes with the command.
+        let script = format!("mount -t tmpfs -o mode=700,{options} none {cache} && exec \"$@\"");
+        let words = ["unshare", "-m", "sh", "-c", &script, "sh", crate::harness::EXECUTABLE];
+        Wasmproc::through(&words, ["run", programs::SDK_EXIT, "7"]).cache(&cache).output()
+    };
+    if !is_root() {
+        return skip("only root can mount");
+    }
+    for options in ["ro", "size=16k"] {
+        mount(options).expect(7).complains_of(&["warning", "not kept"]);
+    }
+    mount("size=64m").expect(7);
+}
+
+#[test]
+fn many_runs_at_once_fill_one_cache() {
+    let scratch = Scratch::new();
+    let cache = scratch.at("cache");
+    let runs: Vec<_> = (0..6).map(|_| Wasmproc::run([programs::SDK_EXIT, "7"]).cache(&cache).start()).collect();
+    for run in runs {
+        assert_eq!(run.end().expect(7).stderr, "");
+    }
+    assert!(was_cached(programs::SDK_EXIT, &cache));
+    assert_eq!(fs::read_dir(&cache).expect("readable").count(), 2);
+}
+
+#[test]
+fn the_cache_command_shows_and_clears() {
+    let scratch = Scratch::new();
+    let cache = scratch.at("cache");
+    let show = || -> Value {
+        let ended = Wasmproc::new(["cache", "--json"]).cache(&cache).output().expect(0);
+        serde_json::from_slice(&ended.stdout).expect("JSON")
+    };
+    assert_eq!((&show()["entries"], &show()["bytes"]), (&Value::from(Vec::<Value>::new()), &Value::from(0)));
+    was_cached(programs::SDK_EXIT, &cache);
+    fs::write(Path::new(&cache).join("notes.txt"), "not ours").expect("writable");
+    assert_eq!(show()["entries"].as_array().map(Vec::len), Some(1));
+    assert_eq!(show()["folder"], cache.as_str());
+    let ended = Wasmproc::new(["cache"]).cache(&cache).output().expect(0);
+    assert!(ended.text().contains(&cache) && ended.text().contains("1 artifact"), "{ended:?}");
+    Wasmproc::new(["cache", "clear"]).cache(&cache).output().expect(0);
+    assert_eq!(show()["bytes"], 0);
+    let left: Vec<_> = fs::read_dir(&cache).expect("readable").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["notes.txt"], "it removes what is its own");
+}

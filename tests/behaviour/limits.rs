@@ -1,0 +1,109 @@
+//! Limits: reached, they end what broke them or refuse what would, and nothing else.
+
+use std::time::Duration;
+
+use wasmproc_test_artifacts::{programs, text};
+
+use crate::harness::{Scratch, Wasmproc, is_root, skip};
+
+#[test]
+fn memory_below_the_limit_is_there_to_use() {
+    Wasmproc::run(["--max-memory", "200MiB", programs::HOLDS_MEMORY, "128"]).output().expect(0);
+    Wasmproc::run([programs::HOLDS_MEMORY, "900"]).output().expect(0);
+}
+
+#[test]
+fn the_default_memory_limit_is_1_gib() {
+    let ended = Wasmproc::run([programs::HOLDS_MEMORY, "1100"]).output().expect(137);
+    assert!(ended.stderr.contains("--max-memory"), "{ended:?}");
+}
+
+#[test]
+fn tables_that_grow_for_ever_meet_the_memory_limit() {
+    let ended = Wasmproc::run(["--max-memory", "64MiB", text::GROWS_TABLES]).output().expect(137);
+    ended.complains_of(&["--max-memory"]);
+}
+
+#[test]
+fn the_total_memory_limit_counts_all_processes_together() {
+    let total = ["--max-total-memory", "100MiB"];
+    let ended = Wasmproc::run(total.iter().chain(&[programs::HOLDS_MEMORY, "120"])).output().expect(137);
+    assert!(ended.stderr.contains("--max-total-memory"), "{ended:?}");
+    Wasmproc::run(total.iter().chain(&[programs::HOLDS_MEMORY, "60"])).output().expect(0);
+}
+
+#[test]
+fn the_process_limit_refuses_and_what_runs_goes_on() {
+    let ended = Wasmproc::run(["--max-processes", "10", programs::SPAWNS_UNTIL_REFUSED]).output().expect(0);
+    assert_eq!(ended.lines()[1], "9 are alive");
+    assert_refused_and_recovered(&ended.lines(), "--max-processes");
+    let alone = Wasmproc::run(["--max-processes", "1", wasmproc_test_artifacts::examples::HELLO]).output().expect(1);
+    assert!(alone.stderr.contains("--max-processes"), "{alone:?}");
+}
+
+#[test]
+fn a_lack_of_descriptors_refuses_and_what_runs_goes_on() {
+    // With one more each time the last descriptor is missed by another party: for a socket, for a pidfd...
+    for limit in 128..140 {
+        let script = format!("ulimit -n {limit}; exec \"$@\"");
+        let ended = Wasmproc::through_shell(&script, ["run", programs::SPAWNS_UNTIL_REFUSED]).output().expect(0);
+        assert_refused_and_recovered(&ended.lines(), "");
+    }
+}
+
+#[test]
+fn a_lack_of_processes_refuses_and_what_runs_goes_on() {
+    if !is_root() {
+        return skip("only root can become a user who runs nothing else");
+    }
+    // A user of this test alone: the kernel counts all processes of a user.
+    const USER: u32 = 54_301;
+    let scratch = Scratch::new();
+    let executable = scratch.copy(crate::harness::EXECUTABLE, "wasmproc");
+    let program = scratch.copy(programs::SPAWNS_UNTIL_REFUSED, "guest.wasm");
+    let cache = scratch.folder("cache");
+    std::os::unix::fs::chown(&cache, Some(USER), Some(USER)).expect("root may");
+    scratch.give_to(USER);
+    // Compiled before, because the compiler needs threads of its own.
+    let user = format!("--reuid={USER}");
+    let group = format!("--regid={USER}");
+    let words = ["setpriv", &user, &group, "--clear-groups", "env", "HOME=/"];
+    Wasmproc::through(&words, [&executable, "compile", &program]).cache(&cache).output().expect(0);
+    let limited = [&words[..], &["prlimit", "--nproc=20"]].concat();
+    let ended = Wasmproc::through(&limited, [&executable, "run", &program]).cache(&cache).output().expect(0);
+    assert_refused_and_recovered(&ended.lines(), "");
+}
+
+/// What `spawns_until_refused` prints when all is well.
+#[track_caller]
+fn assert_refused_and_recovered(lines: &[String], word: &str) {
+    let [refusal, alive, killed, killed_too, again] = lines else { panic!("{lines:#?}") };
+    let (count, refusal) = refusal.split_once(" children, then ").expect("both are told");
+    assert!(count.parse::<usize>().expect("a number") >= 2, "{lines:#?}");
+    assert!(refusal.starts_with("Limit: ") && refusal.contains(word), "{lines:#?}");
+    assert_eq!(*alive, format!("{count} are alive"));
+    assert_eq!([killed, killed_too], ["killed by process 1"; 2]);
+    assert_eq!(again, "there is room again");
+}
+
+#[test]
+fn files_that_are_never_closed_meet_a_limit() {
+    let scratch = Scratch::new();
+    scratch.write("file", "x");
+    let grant = format!("{}::/data", scratch.path().display());
+    let ended = Wasmproc::run(["--dir", &grant, programs::LEAKS_FILES, "/data/file"]).output().expect(0);
+    assert!(ended.text().contains(" files open, then: "), "{ended:?}");
+}
+
+#[test]
+fn handles_that_are_never_dropped_end_their_process_only() {
+    let ended = Wasmproc::run(["--timeout", "50s", programs::LEAKS_POLLABLES]).output().expect(134);
+    assert!(ended.stderr.contains("process 1 (main)"), "{ended:?}");
+}
+
+#[test]
+fn without_a_limit_nothing_is_ended() {
+    let ended = Wasmproc::run([programs::SLEEPS, "1.2"]).output().expect(0);
+    assert!(ended.elapsed >= Duration::from_millis(1200), "{ended:?}");
+    assert_eq!(ended.text(), "ready\nawake\n");
+}

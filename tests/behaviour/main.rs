@@ -1,0 +1,19 @@
+//! What somebody sees who uses the command: every promise of its documentation, tested from outside.
+//!
+//! One module for each kind of promise. Guests come from `wasmproc_test_artifacts`; `harness` runs the command under
+//! a watchdog. Times are asserted from below only, and what must happen "within a second" is given five.
+
+mod bad_input;
+mod cache;
+mod commands;
+mod exit_codes;
+mod gallery;
+mod grants;
+mod harness;
+mod killed;
+mod library;
+mod limits;
+mod processes;
+mod run;
+mod signals;
+mod walls;

@@ -1,0 +1,5 @@
+//! The least that a program prints.
+
+fn main() {
+    println!("hello");
+}

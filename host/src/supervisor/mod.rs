@@ -4,13 +4,13 @@
 //! arrives on descriptors into events for it, and its actions into messages and signals. A message is bounded by the
 //! channel, and what a worker says is checked where it is acted on.
 
+mod attendant;
 mod controller;
 mod report;
 mod spawn;
 mod table;
-#[cfg(test)]
-mod table_tests;
 mod workers;
+mod zygotes;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,6 +23,7 @@ use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
 use wasmproc_sandbox::{Usage, WaitStatus, Walls};
 
+pub use attendant::{Attendant, Interruption};
 pub use controller::Controller;
 pub(crate) use controller::{Orders, connected};
 pub use report::{Outcome, ProcessReport, ProcessState, ProcessView, Report};
@@ -32,53 +33,14 @@ pub(crate) use table::main_start;
 use crate::error::{Context, Error, Result};
 use crate::wire::init::{FromInit, Setup, ToInit};
 use crate::wire::worker::{Start, ToWorker};
-use crate::wire::zygote::{FromZygote, ToZygote, WorkerId};
+use crate::wire::zygote::WorkerId;
 use crate::wire::{Channel, Received};
 use crate::{Cause, Pid};
 use controller::Order;
 use report::Recorder;
 use table::{Action, Event, Table};
 use workers::Workers;
-
-/// Who looks after a run: hears what happens in it, and interrupts it.
-pub trait Attendant {
-    /// A descriptor that becomes readable when there is an interruption to take.
-    fn interruption(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        None
-    }
-
-    /// Takes the interruption that the descriptor tells of.
-    fn take_interruption(&mut self) -> Option<Interruption> {
-        None
-    }
-
-    /// Called once a second while `name` is being compiled, after the first.
-    fn still_compiling(&mut self, _name: &str, _since: Duration) {}
-
-    /// Called when a compilation has ended.
-    fn compiled(&mut self) {}
-
-    /// Something is not as it should be, and the work goes on. One line.
-    fn warn(&mut self, _message: &str) {}
-
-    /// A process has ended.
-    fn ended(&mut self, _process: &ProcessReport) {}
-
-    /// The answer to [`Interruption::Inspect`]: the processes that are alive, parents first.
-    fn inspect(&mut self, _processes: &[ProcessView]) {}
-}
-
-/// An attendant that leaves everything alone.
-impl Attendant for () {}
-
-/// What an attendant may want in the middle of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interruption {
-    /// End everything, by request first, as if this signal had come.
-    Stop { signal: u8 },
-    /// Show what is going on.
-    Inspect,
-}
+use zygotes::{Which, Zygote};
 
 /// All that a run is made of.
 pub(crate) struct Ingredients {
@@ -159,19 +121,6 @@ pub(crate) struct Supervisor<'a> {
     recorder: Recorder,
     broken: Option<Broken>,
     finished: Option<Cause>,
-}
-
-type Zygote = Channel<ToZygote, FromZygote>;
-
-/// One of the zygotes that there can be at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
-    /// The one that is asked for workers.
-    Present,
-    /// A better one that is not ready yet.
-    Renewed,
-    /// The one that was asked before, until it has answered.
-    Retiring,
 }
 
 struct Narrowing {
@@ -312,21 +261,6 @@ impl<'a> Supervisor<'a> {
 
     // --- what the table wants ---
 
-    fn fork(&mut self, worker: WorkerId) {
-        if self.zygote.is_none() {
-            return self.unsent_forks.push(worker);
-        }
-        let socket = match self.workers.expect(worker) {
-            Ok(socket) => socket,
-            Err(error) => return self.handle(Event::NotForked(worker, error.to_string())),
-        };
-        if let Some(zygote) = &mut self.zygote {
-            // A zygote that is gone is replaced, and asked again.
-            let _ = zygote.post(&ToZygote::Fork(worker), vec![socket]);
-            let _ = watch_also_for_writing(&self.epoll, &*zygote, ZYGOTE, zygote.has_backlog());
-        }
-    }
-
     fn start(&mut self, worker: WorkerId, mut start: Start, views: &[View]) {
         let mut descriptors = Vec::new();
         if start.stdin {
@@ -434,127 +368,6 @@ impl<'a> Supervisor<'a> {
         self.grants = grants;
         self.recorder.walls = walls;
         Ok(())
-    }
-
-    fn new_zygote(&mut self, zygote: Zygote) -> Result<(), Broken> {
-        watch(&self.epoll, &zygote, ZYGOTE)?;
-        if self.zygote.is_none() {
-            self.zygote = Some(zygote);
-            for worker in std::mem::take(&mut self.unsent_forks) {
-                self.fork(worker);
-            }
-            return Ok(());
-        }
-        // What the dead one still said comes first; what it didn't say never happened.
-        self.hear_zygote(Which::Present);
-        if let Some(broken) = self.broken.take() {
-            return Err(broken);
-        }
-        self.zygote = Some(zygote);
-        let lost = self.workers.forget_expected(Which::Present);
-        self.handle(Event::ForksLost(lost));
-        Ok(())
-    }
-
-    /// The better zygote is ready: from now on it is asked.
-    fn renew_zygote(&mut self) {
-        let Some(zygote) = self.renewed.take() else { return };
-        self.retiring = self.zygote.replace(zygote);
-        for (zygote, token) in [(&self.zygote, ZYGOTE), (&self.retiring, RETIRING)] {
-            if let Some(zygote) = zygote {
-                let _ = watch_also_for_writing(&self.epoll, zygote, token, zygote.has_backlog());
-            }
-        }
-        self.workers.retire_expected();
-        self.let_zygote_retire();
-    }
-
-    /// Lets go of the retiring zygote once it has answered everything.
-    fn let_zygote_retire(&mut self) {
-        if !self.workers.expects_any(Which::Retiring) {
-            self.retiring = None;
-        }
-    }
-
-    fn zygote_mut(&mut self, which: Which) -> &mut Option<Zygote> {
-        match which {
-            Which::Present => &mut self.zygote,
-            Which::Renewed => &mut self.renewed,
-            Which::Retiring => &mut self.retiring,
-        }
-    }
-
-    /// Takes the messages of one of the zygotes.
-    fn hear_zygote(&mut self, which: Which) {
-        loop {
-            let Some(zygote) = self.zygote_mut(which) else { return };
-            if zygote.has_backlog() {
-                let _ = zygote.flush();
-            }
-            match zygote.try_receive() {
-                Ok(Received::Message(FromZygote::Ready, _)) if which == Which::Renewed => return self.renew_zygote(),
-                Ok(Received::Message(message, descriptors)) => {
-                    self.zygote_said(message, descriptors);
-                    self.let_zygote_retire();
-                }
-                Ok(Received::Empty) => return,
-                Ok(Received::Closed) | Err(_) => return self.zygote_closed(which),
-            }
-        }
-    }
-
-    fn zygote_closed(&mut self, which: Which) {
-        match which {
-            // Init starts another, which is then told apart from the first by this one's still being here.
-            Which::Present => {
-                if let Some(zygote) = &self.zygote {
-                    let _ = epoll::delete(&self.epoll, zygote);
-                }
-            }
-            Which::Renewed => self.renewed = None,
-            Which::Retiring => {
-                self.retiring = None;
-                let lost = self.workers.forget_expected(Which::Retiring);
-                self.handle(Event::ForksLost(lost));
-            }
-        }
-    }
-
-    fn zygote_said(&mut self, message: FromZygote, mut descriptors: Vec<OwnedFd>) {
-        match message {
-            FromZygote::Ready => {}
-            FromZygote::BadArtifact(number, reason) => self.broken = Some(Broken::Artifact(number, reason)),
-            FromZygote::Unlinkable(number, reason) => self.broken = Some(Broken::Unlinkable(number, reason)),
-            FromZygote::Failed(reason) => {
-                let reason = crate::cause::printable(&reason);
-                self.broken = Some(Error::failed(format!("the zygote can't work here: {reason}")).into());
-            }
-            FromZygote::Forked { worker, pid } => {
-                let Some(pidfd) = descriptors.pop() else {
-                    // It didn't fit into this process. The worker sees its socket close, and ends.
-                    self.workers.remove(worker);
-                    return self.handle(Event::NotForked(worker, "no descriptor is left".to_owned()));
-                };
-                let Some(channel) = self.workers.born(worker, pid, pidfd) else { return };
-                let watched = watch(&self.epoll, channel, FIRST_WORKER + worker.0);
-                self.handle(Event::Forked(worker));
-                if let Err(error) = watched {
-                    self.handle(Event::Misbehaved(worker, error.to_string()));
-                }
-                let early_death = self.early_deaths.remove(&pid);
-                if !self.workers.is_expecting() {
-                    // Numbers are reused in time; what is left over here belongs to nobody.
-                    self.early_deaths.clear();
-                }
-                if let Some((status, usage)) = early_death {
-                    self.worker_died(worker, status, usage);
-                }
-            }
-            FromZygote::NotForked { worker, reason } => {
-                self.workers.remove(worker);
-                self.handle(Event::NotForked(worker, reason));
-            }
-        }
     }
 
     fn hear_worker(&mut self, worker: WorkerId, flags: EventFlags) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use wasmproc_sandbox::{Usage, WaitStatus};
 
-use super::spawn::{Component, Limits, Plan};
-use super::table::{Action, Event, Phase, Table, main_start};
+use super::{Action, Event, Phase, Table, main_start};
+use crate::supervisor::spawn::{Component, Limits, Plan};
 use crate::wire::worker::{FromWorker, Output, Reply, Request, Spawn, Target, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::{Cause, Pid};

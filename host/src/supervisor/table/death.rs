@@ -1,0 +1,252 @@
+//! How processes leave the table: by themselves, by request, by a limit, or along with an ancestor.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use wasmproc_sandbox::{CpuTimer, Usage, WaitStatus};
+
+use super::{Action, MAIN, Now, Phase, Process, Record, Table};
+use crate::supervisor::spawn;
+use crate::wire::worker::{Output, Refusal, RefusalCode, ToWorker};
+use crate::wire::zygote::WorkerId;
+use crate::{Cause, Pid};
+
+/// Results up to this length travel with the news of the end; longer ones are kept until asked for.
+const INLINE_OUTPUT_BYTES: usize = 4096;
+
+impl Table {
+    pub(super) fn terminate(
+        &mut self,
+        by: Pid,
+        target: Pid,
+        grace: Duration,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Refusal> {
+        let Some(process) = self.processes.get_mut(&target) else {
+            // It ended before; there is nothing to do.
+            return Ok(());
+        };
+        if process.parent != Some(by) {
+            let message = format!("process {target} is not a child of process {by}");
+            return Err(spawn::refuse(RefusalCode::Denied, message));
+        }
+        if grace.is_zero() || process.phase == Phase::Starting {
+            self.kill(target, &Cause::Killed(Some(by)), now, actions);
+        } else {
+            let over = now.saturating_add(grace);
+            let sooner = process.grace_over.as_ref().is_none_or(|(earlier, _)| over < *earlier);
+            if sooner {
+                process.grace_over = Some((over, Some(by)));
+            }
+            self.tell(target, ToWorker::Stop, actions);
+        }
+        Ok(())
+    }
+
+    pub(super) fn stop(&mut self, grace: Duration, now: Now, actions: &mut Vec<Action>) {
+        let again = std::mem::replace(&mut self.stopping, true);
+        let listens = self.processes.get(&MAIN).is_some_and(|main| main.listens_for_stop);
+        if again || !listens || grace.is_zero() {
+            return self.kill(MAIN, &Cause::Killed(None), now, actions);
+        }
+        for pid in self.processes.keys().copied().collect::<Vec<_>>() {
+            self.tell(pid, ToWorker::Stop, actions);
+        }
+        if let Some(main) = self.processes.get_mut(&MAIN) {
+            main.grace_over = Some((now.saturating_add(grace), None));
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let due = |when: Option<Now>| when.is_some_and(|when| when <= now);
+        let mut over = Vec::new();
+        for process in self.processes.values().filter(|process| process.phase != Phase::Dying) {
+            if due(process.deadline) {
+                over.push((process.pid, Cause::TimedOut));
+            } else if let Some((when, by)) = process.grace_over
+                && when <= now
+            {
+                over.push((process.pid, Cause::Killed(by)));
+            }
+        }
+        for (pid, cause) in over {
+            self.kill(pid, &cause, now, actions);
+        }
+    }
+
+    /// The daemons of a process whose main function has returned.
+    pub(super) fn end_daemons(&mut self, pid: Pid, now: Now, actions: &mut Vec<Action>) {
+        let Some(process) = self.processes.get(&pid) else { return };
+        let children: Vec<Pid> = process.children.iter().copied().collect();
+        for child in children {
+            if self.processes.get(&child).is_some_and(|child| child.daemon) {
+                self.kill(child, &Cause::Killed(None), now, actions);
+            }
+        }
+    }
+
+    /// A process that ends by itself, but not by returning: its descendants lose their parent.
+    pub(super) fn end_badly(&mut self, pid: Pid, cause: Cause, now: Now, actions: &mut Vec<Action>) {
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        process.cause = Some(cause);
+        process.phase = Phase::Dying;
+        self.kill_children(pid, now, actions);
+    }
+
+    pub(super) fn kill_children(&mut self, pid: Pid, now: Now, actions: &mut Vec<Action>) {
+        let children = self.processes.get(&pid).map(|process| process.children.clone()).unwrap_or_default();
+        for child in children {
+            self.kill(child, &Cause::ParentLost, now, actions);
+        }
+    }
+
+    /// Kills `pid` for `cause`, and its descendants because they lose their parent.
+    ///
+    /// Depth is bounded by the number of processes; the walk keeps its own stack.
+    pub(super) fn kill(&mut self, pid: Pid, cause: &Cause, now: Now, actions: &mut Vec<Action>) {
+        let mut doomed = vec![(pid, cause.clone())];
+        let mut order = Vec::new();
+        while let Some((pid, cause)) = doomed.pop() {
+            let Some(process) = self.processes.get_mut(&pid) else { continue };
+            if process.phase == Phase::Dying {
+                continue;
+            }
+            // A process whose function has returned keeps that result: only its children are killed.
+            if process.phase != Phase::Draining || cause == Cause::TimedOut {
+                process.cause = Some(cause);
+            }
+            process.phase = Phase::Dying;
+            if let Some(worker) = process.worker {
+                actions.push(Action::Kill(worker));
+            }
+            doomed.extend(process.children.iter().map(|&child| (child, Cause::ParentLost)));
+            order.push(pid);
+        }
+        // Children first, so that a parent finds none left.
+        for pid in order.into_iter().rev() {
+            self.settle(pid, now, actions);
+        }
+    }
+
+    pub(super) fn reaped(
+        &mut self,
+        worker: WorkerId,
+        status: WaitStatus,
+        usage: Usage,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        self.forking.remove(&worker);
+        self.spares.retain(|&spare| spare != worker);
+        let Some(pid) = self.by_worker.remove(&worker) else {
+            return self.stock_up(actions);
+        };
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        process.worker = None;
+        process.usage = usage;
+        if process.phase == Phase::Running {
+            // It died without a last word.
+            self.end_badly(pid, cause_of(status), now, actions);
+        }
+        self.settle(pid, now, actions);
+    }
+
+    /// Ends `pid` if nothing of it is left, and then perhaps its parent.
+    pub(super) fn settle(&mut self, pid: Pid, now: Now, actions: &mut Vec<Action>) {
+        let mut next = Some(pid);
+        while let Some(pid) = next.take() {
+            let Some(process) = self.processes.get(&pid) else { return };
+            let over = matches!(process.phase, Phase::Draining | Phase::Dying);
+            if !over || process.worker.is_some() || !process.children.is_empty() {
+                return;
+            }
+            next = self.end(pid, now, actions);
+        }
+    }
+
+    /// Takes an ended process out of the table and tells everybody. Returns its parent.
+    pub(super) fn end(&mut self, pid: Pid, now: Now, actions: &mut Vec<Action>) -> Option<Pid> {
+        let mut process = self.processes.remove(&pid)?;
+        self.waiting.retain(|&waiting| waiting != pid);
+        self.memory_bytes -= process.memory_bytes;
+        let cause = process.cause.take().unwrap_or(Cause::Killed(None));
+        if let Some(parent) = process.parent.and_then(|parent| self.processes.get_mut(&parent)) {
+            parent.children.remove(&pid);
+        }
+        if let Some((parent, request)) = process.spawned_by.take() {
+            let refusal = spawn::refuse(RefusalCode::Limit, "the process was killed before it could start");
+            self.reply(parent, request, Err(refusal), actions);
+        } else {
+            self.announce(&mut process, &cause, actions);
+        }
+        self.kept.retain(|_, (owner, output)| {
+            let stays = *owner != pid;
+            if !stays {
+                self.kept_bytes -= output.len() as u64;
+            }
+            stays
+        });
+        actions.push(Action::Ended(Box::new(Record {
+            pid,
+            name: process.name,
+            parent: process.parent,
+            started: process.begun,
+            ended: now,
+            cause: cause.clone(),
+            usage: process.usage,
+        })));
+        if pid == MAIN {
+            actions.push(Action::Finished(cause));
+        }
+        process.parent
+    }
+
+    /// Tells the children of a process, those that watch it, that its main function has returned.
+    pub(super) fn announce_return(&mut self, pid: Pid, actions: &mut Vec<Action>) {
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        let Some(cause) = process.cause.clone() else { return };
+        let (children, others) = process.watchers.iter().partition(|watcher| process.children.contains(watcher));
+        process.watchers = others;
+        let children: BTreeSet<Pid> = children;
+        for child in children {
+            let ended = ToWorker::Ended { pid, cause: cause.clone(), output: Output::None };
+            self.tell(child, ended, actions);
+        }
+    }
+
+    /// Tells the watchers of a process that it has ended; its parent also gets the output, or a promise of it.
+    pub(super) fn announce(&mut self, process: &mut Process, cause: &Cause, actions: &mut Vec<Action>) {
+        let mut output = process.output.take();
+        for watcher in std::mem::take(&mut process.watchers) {
+            let mine = if process.parent == Some(watcher) { output.take() } else { None };
+            let (output, cause) = match mine {
+                None => (Output::None, cause.clone()),
+                Some(bytes) if bytes.len() <= INLINE_OUTPUT_BYTES => (Output::Here(bytes), cause.clone()),
+                Some(bytes) => self.keep_output(process.pid, watcher, bytes, cause),
+            };
+            self.tell(watcher, ToWorker::Ended { pid: process.pid, cause, output }, actions);
+        }
+    }
+
+    pub(super) fn keep_output(&mut self, pid: Pid, parent: Pid, bytes: Vec<u8>, cause: &Cause) -> (Output, Cause) {
+        let total = self.kept_bytes.saturating_add(bytes.len() as u64);
+        if total > self.limits.max_kept_output_bytes {
+            let limit = self.limits.max_kept_output_bytes >> 20;
+            let message = format!("its result has no room: results that nobody takes fill {limit} MiB; join in time");
+            return (Output::None, Cause::Failed(message));
+        }
+        self.kept_bytes = total;
+        self.kept.insert(pid, (parent, bytes));
+        (Output::Kept, cause.clone())
+    }
+}
+
+/// The cause of a death without a last word.
+fn cause_of(status: WaitStatus) -> Cause {
+    match status {
+        WaitStatus::Signaled(CpuTimer::SIGNAL | CpuTimer::COARSE_SIGNAL) => Cause::CpuTime,
+        WaitStatus::Signaled(signal) => Cause::Signaled(signal),
+        WaitStatus::Exited(code) => Cause::Failed(format!("its worker ended with code {code} and no explanation")),
+    }
+}

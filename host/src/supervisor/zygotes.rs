@@ -1,0 +1,165 @@
+//! The zygotes of a run: the one that is asked for workers, a better one on its way, and one that retires.
+//!
+//! A zygote that dies is replaced by init, and what it had not answered is asked of the next. A run that starts many
+//! processes has its first zygote replaced by one that took longer to make and forks faster.
+
+use std::os::fd::OwnedFd;
+
+use rustix::event::epoll;
+
+use super::table::Event;
+use super::{Broken, FIRST_WORKER, RETIRING, Supervisor, ZYGOTE, watch, watch_also_for_writing};
+use crate::error::Error;
+use crate::wire::zygote::{FromZygote, ToZygote, WorkerId};
+use crate::wire::{Channel, Received};
+
+pub(super) type Zygote = Channel<ToZygote, FromZygote>;
+
+/// One of the zygotes that there can be at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// The one that is asked for workers.
+    Present,
+    /// A better one that is not ready yet.
+    Renewed,
+    /// The one that was asked before, until it has answered.
+    Retiring,
+}
+
+impl Supervisor<'_> {
+    pub(super) fn fork(&mut self, worker: WorkerId) {
+        if self.zygote.is_none() {
+            return self.unsent_forks.push(worker);
+        }
+        let socket = match self.workers.expect(worker) {
+            Ok(socket) => socket,
+            Err(error) => return self.handle(Event::NotForked(worker, error.to_string())),
+        };
+        if let Some(zygote) = &mut self.zygote {
+            // A zygote that is gone is replaced, and asked again.
+            let _ = zygote.post(&ToZygote::Fork(worker), vec![socket]);
+            let _ = watch_also_for_writing(&self.epoll, &*zygote, ZYGOTE, zygote.has_backlog());
+        }
+    }
+
+    pub(super) fn new_zygote(&mut self, zygote: Zygote) -> Result<(), Broken> {
+        watch(&self.epoll, &zygote, ZYGOTE)?;
+        if self.zygote.is_none() {
+            self.zygote = Some(zygote);
+            for worker in std::mem::take(&mut self.unsent_forks) {
+                self.fork(worker);
+            }
+            return Ok(());
+        }
+        // What the dead one still said comes first; what it didn't say never happened.
+        self.hear_zygote(Which::Present);
+        if let Some(broken) = self.broken.take() {
+            return Err(broken);
+        }
+        self.zygote = Some(zygote);
+        let lost = self.workers.forget_expected(Which::Present);
+        self.handle(Event::ForksLost(lost));
+        Ok(())
+    }
+
+    /// The better zygote is ready: from now on it is asked.
+    pub(super) fn renew_zygote(&mut self) {
+        let Some(zygote) = self.renewed.take() else { return };
+        self.retiring = self.zygote.replace(zygote);
+        for (zygote, token) in [(&self.zygote, ZYGOTE), (&self.retiring, RETIRING)] {
+            if let Some(zygote) = zygote {
+                let _ = watch_also_for_writing(&self.epoll, zygote, token, zygote.has_backlog());
+            }
+        }
+        self.workers.retire_expected();
+        self.let_zygote_retire();
+    }
+
+    /// Lets go of the retiring zygote once it has answered everything.
+    pub(super) fn let_zygote_retire(&mut self) {
+        if !self.workers.expects_any(Which::Retiring) {
+            self.retiring = None;
+        }
+    }
+
+    pub(super) fn zygote_mut(&mut self, which: Which) -> &mut Option<Zygote> {
+        match which {
+            Which::Present => &mut self.zygote,
+            Which::Renewed => &mut self.renewed,
+            Which::Retiring => &mut self.retiring,
+        }
+    }
+
+    /// Takes the messages of one of the zygotes.
+    pub(super) fn hear_zygote(&mut self, which: Which) {
+        loop {
+            let Some(zygote) = self.zygote_mut(which) else { return };
+            if zygote.has_backlog() {
+                let _ = zygote.flush();
+            }
+            match zygote.try_receive() {
+                Ok(Received::Message(FromZygote::Ready, _)) if which == Which::Renewed => return self.renew_zygote(),
+                Ok(Received::Message(message, descriptors)) => {
+                    self.zygote_said(message, descriptors);
+                    self.let_zygote_retire();
+                }
+                Ok(Received::Empty) => return,
+                Ok(Received::Closed) | Err(_) => return self.zygote_closed(which),
+            }
+        }
+    }
+
+    pub(super) fn zygote_closed(&mut self, which: Which) {
+        match which {
+            // Init starts another, which is then told apart from the first by this one's still being here.
+            Which::Present => {
+                if let Some(zygote) = &self.zygote {
+                    let _ = epoll::delete(&self.epoll, zygote);
+                }
+            }
+            Which::Renewed => self.renewed = None,
+            Which::Retiring => {
+                self.retiring = None;
+                let lost = self.workers.forget_expected(Which::Retiring);
+                self.handle(Event::ForksLost(lost));
+            }
+        }
+    }
+
+    pub(super) fn zygote_said(&mut self, message: FromZygote, mut descriptors: Vec<OwnedFd>) {
+        match message {
+            FromZygote::Ready => {}
+            FromZygote::BadArtifact(number, reason) => self.broken = Some(Broken::Artifact(number, reason)),
+            FromZygote::Unlinkable(number, reason) => self.broken = Some(Broken::Unlinkable(number, reason)),
+            FromZygote::Failed(reason) => {
+                let reason = crate::cause::printable(&reason);
+                self.broken = Some(Error::failed(format!("the zygote can't work here: {reason}")).into());
+            }
+            FromZygote::Forked { worker, pid } => {
+                let Some(pidfd) = descriptors.pop() else {
+                    // It didn't fit into this process. The worker sees its socket close, and ends.
+                    self.workers.remove(worker);
+                    return self.handle(Event::NotForked(worker, "no descriptor is left".to_owned()));
+                };
+                let Some(channel) = self.workers.born(worker, pid, pidfd) else { return };
+                let watched = watch(&self.epoll, channel, FIRST_WORKER + worker.0);
+                self.handle(Event::Forked(worker));
+                if let Err(error) = watched {
+                    self.handle(Event::Misbehaved(worker, error.to_string()));
+                }
+                let early_death = self.early_deaths.remove(&pid);
+                if !self.workers.is_expecting() {
+                    // Numbers are reused in time; what is left over here belongs to nobody.
+                    self.early_deaths.clear();
+                }
+                if let Some((status, usage)) = early_death {
+                    self.worker_died(worker, status, usage);
+                }
+            }
+            FromZygote::NotForked { worker, reason } => {
+                self.workers.remove(worker);
+                self.handle(Event::NotForked(worker, reason));
+            }
+        }
+    }
+}

@@ -100,7 +100,7 @@ pub(crate) struct Supervisor<'a> {
     renewed: Option<Zygote>,
     /// The one that it took over from, until it has answered what it was asked.
     retiring: Option<Zygote>,
-    /// Forks that were asked for before there was a zygote.
+    /// Forks that were asked for while there was no zygote.
     unsent_forks: Vec<WorkerId>,
     workers: Workers,
     table: Table,

@@ -5,8 +5,6 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::event::epoll;
-
 use super::table::Event;
 use super::{Broken, FIRST_WORKER, RETIRING, Supervisor, ZYGOTE, watch, watch_also_for_writing};
 use crate::error::Error;
@@ -42,24 +40,25 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Init has started a zygote: the first, or one in the place of a dead one.
     pub(super) fn new_zygote(&mut self, zygote: Zygote) -> Result<(), Broken> {
-        watch(&self.epoll, &zygote, ZYGOTE)?;
-        if self.zygote.is_none() {
-            self.zygote = Some(zygote);
-            for worker in std::mem::take(&mut self.unsent_forks) {
-                self.fork(worker);
-            }
-            return Ok(());
-        }
         // What the dead one still said comes first; what it didn't say never happened.
         self.hear_zygote(Which::Present);
         if let Some(broken) = self.broken.take() {
             return Err(broken);
         }
+        self.zygote_closed(Which::Present);
+        watch(&self.epoll, &zygote, ZYGOTE)?;
         self.zygote = Some(zygote);
-        let lost = self.workers.forget_expected(Which::Present);
-        self.handle(Event::ForksLost(lost));
+        self.send_forks();
         Ok(())
+    }
+
+    /// Asks for the workers that were wanted while there was no zygote.
+    fn send_forks(&mut self) {
+        for worker in std::mem::take(&mut self.unsent_forks) {
+            self.fork(worker);
+        }
     }
 
     /// The better zygote is ready: from now on it is asked.
@@ -73,6 +72,7 @@ impl Supervisor<'_> {
         }
         self.workers.retire_expected();
         self.let_zygote_retire();
+        self.send_forks();
     }
 
     /// Lets go of the retiring zygote once it has answered everything.
@@ -111,18 +111,14 @@ impl Supervisor<'_> {
 
     pub(super) fn zygote_closed(&mut self, which: Which) {
         match which {
-            // Init starts another, which is then told apart from the first by this one's still being here.
-            Which::Present => {
-                if let Some(zygote) = &self.zygote {
-                    let _ = epoll::delete(&self.epoll, zygote);
-                }
-            }
+            // Another one comes: from init, or the renewed one gets ready.
+            Which::Present => self.zygote = None,
             Which::Renewed => self.renewed = None,
-            Which::Retiring => {
-                self.retiring = None;
-                let lost = self.workers.forget_expected(Which::Retiring);
-                self.handle(Event::ForksLost(lost));
-            }
+            Which::Retiring => self.retiring = None,
+        }
+        let lost = self.workers.forget_expected(which);
+        if !lost.is_empty() {
+            self.handle(Event::ForksLost(lost));
         }
     }
 

@@ -53,6 +53,8 @@ impl Process {
             parents.extend(own.iter().map(|process| process.pid));
             found.extend(own);
         }
+        // Oldest first: a process that was forked a moment ago still has its maker's name.
+        found.sort_by_key(|process| (process.started, process.pid));
         found
     }
 

@@ -19,7 +19,7 @@ use crate::{Access, Identity, Task};
 /// either. It has its standard streams, its arguments, clocks and random numbers; everything else is
 /// granted by flags.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(override_usage = "wasmproc run [OPTIONS] FILE [ARGS]...", after_help = EXAMPLES)]
 pub(super) struct Run {
     /// Set a variable of the guest's environment, or with KEY alone pass the present one on
     #[arg(long, value_name = "KEY[=VALUE]")]
@@ -83,7 +83,7 @@ pub(super) struct Run {
 
     /// The program, and its arguments: nothing after FILE is taken for a flag of wasmproc
     // One list, so that flags end where it begins.
-    #[arg(value_name = "FILE [ARGS]", num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "FILE", num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     program: Vec<OsString>,
 }
 

@@ -11,10 +11,13 @@ use std::io;
 use std::ptr;
 
 const HUGE_PAGE_BYTES: usize = 2 << 20;
+/// Where the machine says whether there are huge pages to be had. On small pages the copy would cost more than it saves.
+const SETTING: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 
 /// Moves as much of the program's code as fills whole huge pages. On failure the code stays where it was.
 pub(super) fn move_to_huge_pages() -> io::Result<()> {
-    let Some((start, length)) = own_code()? else { return Ok(()) };
+    let never = fs::read_to_string(SETTING).is_ok_and(|setting| setting.contains("[never]"));
+    let Some((start, length)) = own_code()?.filter(|_| !never) else { return Ok(()) };
     let (copy, lead) = aligned_memory(length)?;
     // SAFETY: the source is mapped and readable, the target was just mapped with this length, and they don't overlap.
     unsafe { ptr::copy_nonoverlapping(start as *const u8, copy, length) };

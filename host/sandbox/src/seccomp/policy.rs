@@ -169,8 +169,7 @@ const COMPILER: &[i64] = &[
 ];
 
 /// Making a worker, and what a worker does before its own filter is on.
-const ZYGOTE_ONLY: &[i64] =
-    &[SYS_clone3, SYS_prctl, SYS_seccomp, SYS_close_range, SYS_dup3, SYS_rt_sigaction, SYS_getppid, SYS_setsid];
+const ZYGOTE_ONLY: &[i64] = &[SYS_clone3, SYS_prctl, SYS_seccomp, SYS_close_range, SYS_dup3, SYS_rt_sigaction];
 
 /// Calls that are allowed with some arguments only.
 fn conditional() -> Rules {

@@ -79,7 +79,7 @@ impl Table {
         }
     }
 
-    pub(super) fn forked(&mut self, worker: WorkerId, _now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn forked(&mut self, worker: WorkerId, actions: &mut Vec<Action>) {
         if !self.forking.remove(&worker) {
             return actions.push(Action::Kill(worker));
         }

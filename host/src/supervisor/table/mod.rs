@@ -195,7 +195,7 @@ impl Table {
     pub(crate) fn handle(&mut self, event: Event, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Forked(worker) => self.forked(worker, now, &mut actions),
+            Event::Forked(worker) => self.forked(worker, &mut actions),
             Event::NotForked(worker, reason) => self.not_forked(worker, &reason, now, &mut actions),
             Event::ForksLost(workers) => self.forks_lost(&workers, &mut actions),
             Event::Said(worker, message) => self.said(worker, message, now, &mut actions),

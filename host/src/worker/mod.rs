@@ -21,6 +21,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
 use wasmproc_sandbox::{self as sandbox, CpuTimer, seccomp};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
@@ -77,8 +78,12 @@ fn confine(
     dies_with_parent: bool,
 ) -> io::Result<Channel<FromWorker, ToWorker>> {
     if dies_with_parent {
-        // Without a pid namespace. A parent that died before this call is noticed by the closed control socket.
+        // Without a pid namespace. The parent dies after the supervisor, so one that died before this call has left a
+        // closed control socket. A start may be in it all the same, and must not be taken out.
         sandbox::die_with_parent()?;
+        if is_closed(&control) {
+            sandbox::exit_now(0);
+        }
     }
     sandbox::set_process_name(c"wasmproc-worker")?;
     sandbox::place(control, CONTROL)?;
@@ -90,6 +95,13 @@ fn confine(
     #[expect(unsafe_code, reason = "the control socket is known by its number")]
     let control = unsafe { OwnedFd::from_raw_fd(CONTROL) };
     Ok(Channel::with_descriptors(control))
+}
+
+/// Whether the other end is gone, also if something is still to be received.
+fn is_closed(control: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut polled = [PollFd::new(control, PollFlags::empty())];
+    rustix::event::poll(&mut polled, Some(&now)) != Ok(0)
 }
 
 async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, control: &Control) -> End {

@@ -1,0 +1,185 @@
+//! Which executable plays init and the compile worker, and how a process learns that it is one.
+//!
+//! A role is a program started with a fixed name as its first argument, this crate's version as its second, and its
+//! control socket as standard input. Passing the socket as stdin means that no other descriptor has to be inheritable,
+//! so a host program's other threads can start programs at the same time without leaking it.
+//!
+//! The command alone can have init without executing anything: see `forked`.
+#![expect(unsafe_code, reason = "descriptor 0 is taken over when a role starts")]
+
+mod forked;
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fd::AsFd;
+use rustix::process::{Signal, WaitId, WaitIdOptions};
+
+use crate::error::{Context, Error, Result};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const OVERRIDE: &str = "WASMPROC_WORKER";
+
+/// What a process was started as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Init,
+    Compiler,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Role::Init => "wasmproc-init",
+            Role::Compiler => "wasmproc-compiler",
+        }
+    }
+}
+
+static INITIALISED: AtomicBool = AtomicBool::new(false);
+
+/// Makes this program able to be its own workers. Call it first in `main`, before any thread is started.
+///
+/// A program that embeds wasmproc is executed again for the processes of a run; in those this function does their work
+/// and never returns. A program that doesn't call it needs the `wasmproc` executable: the one that the environment
+/// variable `WASMPROC_WORKER` names, beside the program, or on the `PATH`.
+pub fn init() {
+    INITIALISED.store(true, Ordering::Relaxed);
+    let mut arguments = env::args_os();
+    let name = arguments.next();
+    let Some(role) =
+        [Role::Init, Role::Compiler].into_iter().find(|role| name.as_deref() == Some(OsStr::new(role.name())))
+    else {
+        return;
+    };
+    if arguments.next().as_deref() != Some(OsStr::new(VERSION)) {
+        eprintln!("wasmproc: this is version {VERSION}, and was started as a worker by another version");
+        std::process::exit(i32::from(crate::cause::exit_code::WASMPROC_FAILED));
+    }
+    // SAFETY: standard input of a role is its control socket, and nothing else in this process uses it.
+    let control = unsafe { OwnedFd::from_raw_fd(0) };
+    match role {
+        Role::Init => crate::init::main(control),
+        Role::Compiler => crate::artifact::compiler_main(control),
+    }
+}
+
+/// Forks init's doorstep ahead if this is the command `wasmproc run`. Call it before [`init`].
+pub fn fork_ahead() {
+    forked::fork_for_run();
+}
+
+/// The process that init begins as, a child of this one.
+#[derive(Debug)]
+pub(crate) enum Doorstep {
+    Executed(Child),
+    /// By its pidfd.
+    Forked(OwnedFd),
+}
+
+impl Doorstep {
+    /// Starts one, or takes the one that waits, and returns the socket to it.
+    pub(crate) fn start() -> Result<(OwnedFd, Doorstep)> {
+        if let Some(ready) = forked::take() {
+            return Ok(ready);
+        }
+        let (ours, theirs) = crate::wire::pair().context(|| "can't make a socket for init".to_owned())?;
+        Ok((ours, Doorstep::Executed(start(Role::Init, theirs)?)))
+    }
+
+    /// Kills it. One that is dead already is only to be waited for.
+    pub(crate) fn kill(&mut self) {
+        let _ = match self {
+            Doorstep::Executed(child) => child.kill(),
+            Doorstep::Forked(pidfd) => rustix::process::pidfd_send_signal(pidfd, Signal::KILL).map_err(Into::into),
+        };
+    }
+
+    /// Reaps it. A host program that reaps all children may have been faster.
+    pub(crate) fn wait(&mut self) {
+        match self {
+            Doorstep::Executed(child) => drop(child.wait()),
+            Doorstep::Forked(pidfd) => {
+                let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            }
+        }
+    }
+}
+
+/// Starts this process's worker executable in `role`, with `control` as its control socket.
+pub(crate) fn start(role: Role, control: OwnedFd) -> Result<Child> {
+    let program = executable()?;
+    let mut command = Command::new(program.path());
+    command
+        .arg0(role.name())
+        .arg(VERSION)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(control))
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit());
+    if role == Role::Compiler {
+        // Its thread pool would look for this in files that a confined process can't open.
+        command.env("RAYON_NUM_THREADS", std::thread::available_parallelism().map_or(1, usize::from).to_string());
+    }
+    command.spawn().context(|| format!("can't start the worker executable {}", program.name.display()))
+}
+
+/// The worker executable, opened once: replacing the file during a run does no harm.
+#[derive(Debug)]
+struct Executable {
+    file: File,
+    name: PathBuf,
+}
+
+impl Executable {
+    fn path(&self) -> PathBuf {
+        let open = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
+        if open.exists() { open } else { self.name.clone() }
+    }
+}
+
+fn executable() -> Result<&'static Executable> {
+    static EXECUTABLE: OnceLock<Executable> = OnceLock::new();
+    if let Some(executable) = EXECUTABLE.get() {
+        return Ok(executable);
+    }
+    let name = find_executable()?;
+    let file = File::open(&name).context(|| format!("can't open the worker executable {}", name.display()))?;
+    Ok(EXECUTABLE.get_or_init(|| Executable { file, name }))
+}
+
+fn find_executable() -> Result<PathBuf> {
+    if let Some(name) = env::var_os(OVERRIDE) {
+        let name = PathBuf::from(name);
+        return match name.is_file() {
+            true => Ok(name),
+            false => Err(Error::failed(format!("{OVERRIDE} names {}, which is not a file", name.display()))),
+        };
+    }
+    let own = env::current_exe().ok();
+    if INITIALISED.load(Ordering::Relaxed)
+        && let Some(own) = own
+    {
+        // The link of a program that was replaced says "(deleted)", but still opens the program.
+        let running = Path::new("/proc/self/exe");
+        return Ok(if running.exists() { running.to_owned() } else { own });
+    }
+    // Beside the program; a test or example of cargo's lies one or two folders further down.
+    let beside = own.iter().flat_map(|own| own.ancestors().skip(1).take(3)).map(|folder| folder.join("wasmproc"));
+    let on_path = env::var_os("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&on_path).map(|folder| folder.join("wasmproc"));
+    beside.chain(on_path).find(|candidate| candidate.is_file()).ok_or_else(|| {
+        Error::failed(format!(
+            "there is no worker executable: call wasmproc::init() first in main, or install wasmproc beside this \
+             program or on the PATH, or name it in {OVERRIDE}"
+        ))
+    })
+}

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    wasmproc::cli::fork_ahead();
     wasmproc::init();
     wasmproc::cli::main()
 }

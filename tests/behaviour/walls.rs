@@ -70,6 +70,25 @@ fn a_worker_sees_an_empty_root_and_an_empty_environment() {
     }
 }
 
+/// Also not where the kernel had put it for the command, of which these processes are copies.
+#[test]
+fn what_the_command_was_called_with_is_in_no_memory_of_a_guest() {
+    let scratch = Scratch::new();
+    let report = format!("--report={}", scratch.at("argument-of-the-host"));
+    let running = Wasmproc::run([&report, programs::SLEEPS]).env("SECRET", "variable-of-the-host").start();
+    running.expect_stdout("ready");
+    for process in guests(&running) {
+        let Some(memory) = process.memory() else {
+            return skip("only root may look into processes that are not dumpable");
+        };
+        let has = |text: &str| memory.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(has("wasmproc-init"), "{process:?} has been read");
+        for secret in ["argument-of-the-host", "variable-of-the-host"] {
+            assert!(!has(secret), "{secret} in {process:?}");
+        }
+    }
+}
+
 #[test]
 fn a_worker_has_few_descriptors_and_none_of_the_host() {
     let scratch = Scratch::new();

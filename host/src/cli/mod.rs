@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cause::exit_code;
+pub use crate::role::fork_ahead;
 
 /// Run WebAssembly components as sandboxed operating-system processes.
 #[derive(Debug, Parser)]

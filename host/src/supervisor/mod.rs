@@ -14,7 +14,6 @@ mod zygotes;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
@@ -31,6 +30,7 @@ pub(crate) use spawn::{Component, Limits, MAX_DIRECTORIES, Plan, View, guest_pat
 pub(crate) use table::main_start;
 
 use crate::error::{Context, Error, Result};
+use crate::role::Doorstep;
 use crate::wire::init::{FromInit, Setup, ToInit};
 use crate::wire::worker::{Start, ToWorker};
 use crate::wire::zygote::WorkerId;
@@ -93,7 +93,7 @@ pub(crate) struct Supervisor<'a> {
     epoll: OwnedFd,
     began: Instant,
     init: Channel<ToInit, FromInit>,
-    doorstep: Child,
+    doorstep: Doorstep,
     init_process: Option<OwnedFd>,
     zygote: Option<Zygote>,
     /// A better one, until it is ready to take over.
@@ -152,9 +152,8 @@ impl<'a> Supervisor<'a> {
         orders: &'a controller::Orders,
         attendant: &'a mut dyn Attendant,
     ) -> Result<Supervisor<'a>> {
-        let (ours, theirs) = crate::wire::pair().context(|| "can't make a socket for init".to_owned())?;
-        let doorstep = crate::role::start(crate::role::Role::Init, theirs)?;
-        let mut init: Channel<ToInit, FromInit> = Channel::with_descriptors(ours);
+        let (control, doorstep) = Doorstep::start()?;
+        let mut init: Channel<ToInit, FromInit> = Channel::with_descriptors(control);
         let mut descriptors = vec![ingredients.stdout, ingredients.stderr];
         descriptors.extend(ingredients.artifacts);
         init.post(&ToInit::Setup(ingredients.setup), descriptors).context(|| "init does not listen".to_owned())?;
@@ -473,11 +472,9 @@ impl<'a> Supervisor<'a> {
                 // A host program that reaps all children may have been faster.
                 let _ = rustix::process::waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
             }
-            None => {
-                let _ = self.doorstep.kill();
-            }
+            None => self.doorstep.kill(),
         }
-        let _ = self.doorstep.wait();
+        self.doorstep.wait();
     }
 }
 

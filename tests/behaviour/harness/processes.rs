@@ -1,7 +1,8 @@
 //! The processes of a run, as /proc shows them to the host.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -75,6 +76,23 @@ impl Process {
         let status = fs::read_to_string(self.file("status")).expect("it is alive");
         let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         line.unwrap_or_else(|| panic!("no {field} in {status}")).trim().to_owned()
+    }
+
+    /// What it can write to and what lies there, which is where data are; `None` where only root may look.
+    pub(crate) fn memory(&self) -> Option<Vec<u8>> {
+        let memory = File::open(self.file("mem")).ok()?;
+        let mut found = Vec::new();
+        for line in fs::read_to_string(self.file("maps")).ok()?.lines().filter(|line| line.contains(" rw")) {
+            let (start, rest) = line.split_once('-')?;
+            let end = rest.split_once(' ')?.0;
+            let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).expect("an address"));
+            let mut bytes = vec![0; (end - start) as usize];
+            // Some of it is only reserved.
+            if let Ok(length) = memory.read_at(&mut bytes, start) {
+                found.extend_from_slice(&bytes[..length]);
+            }
+        }
+        Some(found)
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

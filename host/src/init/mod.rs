@@ -22,7 +22,7 @@ use wasmproc_sandbox::{self as sandbox, Fork, Identity, Missing, Namespace, Thre
 use crate::cause::exit_code;
 use crate::wire::init::{FromInit, Grant, Setup, ToInit};
 use crate::wire::{self, Channel, Received};
-use crate::zygote::{self, Zygote};
+use crate::zygote::{self, Foundation, Zygote};
 
 mod signals;
 
@@ -36,8 +36,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(20);
 /// The life of init, beginning on the doorstep.
 pub(crate) fn main(control: OwnedFd) -> ! {
     let mut control: Channel<FromInit, ToInit> = Channel::with_descriptors(control);
-    let Ok(Some((ToInit::Setup(setup), descriptors))) = control.receive() else { sandbox::exit_now(0) };
-    match live(&mut control, setup, descriptors) {
+    match live(&mut control) {
         Ok(()) => sandbox::exit_now(0),
         Err(error) => {
             let _ = control.send(&FromInit::Failed(format!("the run's sandbox can't be set up: {error}")), &[]);
@@ -46,12 +45,15 @@ pub(crate) fn main(control: OwnedFd) -> ! {
     }
 }
 
-fn live(control: &mut Channel<FromInit, ToInit>, setup: Setup, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+fn live(control: &mut Channel<FromInit, ToInit>) -> io::Result<()> {
     sandbox::require_kernel()?;
     signals::ignore_all_but_child()?;
     let walls = enter_namespaces(control)?;
     sandbox::set_process_name(c"wasmproc-init")?;
-    let mut run = Run::new(walls, setup, descriptors)?;
+    let foundation = Foundation::lay()?;
+    // Only now, because a supervisor may start init before it knows what to tell it.
+    let Ok(Some((ToInit::Setup(setup), descriptors))) = control.receive() else { return Ok(()) };
+    let mut run = Run::new(walls, foundation, setup, descriptors)?;
     let views = run.base_views()?;
     let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
     control.send(&FromInit::Ready(run.walls.clone()), &views)?;
@@ -90,6 +92,7 @@ fn enter_namespaces(control: &Channel<FromInit, ToInit>) -> io::Result<Walls> {
 /// What init keeps for as long as the run lasts.
 struct Run {
     walls: Walls,
+    foundation: Foundation,
     setup: Setup,
     /// Whom the zygote and the workers become.
     user: Option<Identity>,
@@ -108,7 +111,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(mut walls: Walls, setup: Setup, descriptors: Vec<OwnedFd>) -> io::Result<Run> {
+    fn new(mut walls: Walls, foundation: Foundation, setup: Setup, descriptors: Vec<OwnedFd>) -> io::Result<Run> {
         let missing = || io::Error::other("the supervisor sent too few descriptors");
         let mut descriptors = descriptors.into_iter();
         let stdout = descriptors.next().ok_or_else(missing)?;
@@ -121,6 +124,7 @@ impl Run {
         let user = user_to_become(&setup, &mut walls)?;
         Ok(Run {
             walls,
+            foundation,
             setup,
             user,
             stdout,
@@ -173,6 +177,7 @@ impl Run {
             let files = if self.directories.is_empty() { seccomp::Files::None } else { seccomp::Files::Granted };
             let zygote = Zygote {
                 control: theirs,
+                foundation: &self.foundation,
                 stdout: &self.stdout,
                 stderr: &self.stderr,
                 artifacts: &self.artifacts,

@@ -1,7 +1,8 @@
 //! The fork server: loads the artifacts once, links them once, and forks workers that have all of it already.
 //!
 //! One thread, no random numbers, no event loop, no guest code. Everything that all workers have in common is done
-//! here, once: the empty root, the identity, the limits, the long seccomp list.
+//! here, once: the empty root, the identity, the limits, the long seccomp list. What all zygotes of a run have in
+//! common is done in init, before it knows the run: see [`Foundation`].
 
 mod text;
 mod warm;
@@ -22,9 +23,27 @@ use crate::wire::init::Grant;
 use crate::wire::zygote::{FromZygote, ToZygote, WorkerId};
 use crate::worker::{self, Host, Program};
 
+/// What doesn't depend on the run: init makes it while it waits for its setup, and every zygote inherits it.
+pub(crate) struct Foundation {
+    engine: Engine,
+    linker: Linker<Host>,
+    filter: seccomp::WorkerFilter,
+}
+
+impl Foundation {
+    pub(crate) fn lay() -> io::Result<Foundation> {
+        let failed = |error: wasmtime::Error| io::Error::other(format!("the engine can't be made: {error:#}"));
+        let engine = engine().map_err(failed)?;
+        let linker = worker::linker(&engine).map_err(failed)?;
+        warm::find_random_source();
+        Ok(Foundation { engine, linker, filter: seccomp::WorkerFilter::compile()? })
+    }
+}
+
 /// What a zygote is made of. Of its descriptors only `control` is its own; init's are closed by number.
 pub(crate) struct Zygote<'a> {
     pub(crate) control: OwnedFd,
+    pub(crate) foundation: &'a Foundation,
     pub(crate) stdout: &'a OwnedFd,
     pub(crate) stderr: &'a OwnedFd,
     pub(crate) artifacts: &'a [OwnedFd],
@@ -54,7 +73,10 @@ impl Zygote<'_> {
         let loaded = self.confine_and_load(dies_with_parent);
         let control: Channel<FromZygote, ToZygote> = Channel::with_descriptors(self.control);
         match loaded {
-            Ok((programs, threads, filter)) => Server { control, programs, threads, filter, dies_with_parent }.serve(),
+            Ok((programs, threads)) => {
+                let filter = &self.foundation.filter;
+                Server { control, programs, threads, filter, dies_with_parent }.serve()
+            }
             Err(message) => {
                 let _ = control.send(&message, &[]);
                 sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
@@ -62,10 +84,7 @@ impl Zygote<'_> {
         }
     }
 
-    fn confine_and_load(
-        &self,
-        dies_with_parent: bool,
-    ) -> Result<(Vec<Program>, Threads, seccomp::WorkerFilter), FromZygote> {
+    fn confine_and_load(&self, dies_with_parent: bool) -> Result<(Vec<Program>, Threads), FromZygote> {
         let failed = |what: &str| {
             let what = what.to_owned();
             move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
@@ -87,8 +106,7 @@ impl Zygote<'_> {
         stdio(self.stdout, self.stderr).map_err(failed("the standard streams can't be passed on"))?;
         sandbox::close_between(3, worker::CONTROL).map_err(failed("descriptors can't be closed"))?;
         confine(self.walls, self.user, self.limits, dies_with_parent).map_err(failed("the sandbox can't be set up"))?;
-        let programs = load(&artifacts, descriptors.as_ref())?;
-        warm::find_random_source();
+        let programs = self.foundation.load(&artifacts, descriptors.as_ref())?;
         if !self.walls.empty_root {
             let read_only = |grant: &Grant| matches!(grant, Grant::Host { read_only: true, .. });
             let granted = directories.iter().zip(self.grants);
@@ -102,9 +120,10 @@ impl Zygote<'_> {
         drop(directories);
         // Loaded code is mapped; from here on nothing becomes executable any more.
         seccomp::install(seccomp::Role::Zygote(self.files)).map_err(failed("the filter can't be installed"))?;
-        let filter = seccomp::WorkerFilter::compile().map_err(failed("the workers' filter can't be made"))?;
-        warm::use_up_free_chunks();
-        Ok((programs, threads, filter))
+        if self.for_many {
+            warm::use_up_free_chunks();
+        }
+        Ok((programs, threads))
     }
 }
 
@@ -141,16 +160,16 @@ fn confine(walls: &Walls, user: Option<Identity>, limits: ProcessLimits, dies_wi
     seccomp::report_denied(|_| sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8))
 }
 
-fn load(artifacts: &[OwnedFd], descriptors: Option<&OwnedFd>) -> Result<Vec<Program>, FromZygote> {
-    let failed = |error: wasmtime::Error| FromZygote::Failed(format!("the engine can't be made: {error:#}"));
-    let engine = engine().map_err(failed)?;
-    let linker = worker::linker(&engine).map_err(failed)?;
-    let program = |(number, artifact): (usize, &OwnedFd)| {
-        let component = map(&engine, artifact, descriptors)
-            .map_err(|error| FromZygote::BadArtifact(number, format!("{error:#}")))?;
-        link(&engine, &linker, &component).map_err(|error| FromZygote::Unlinkable(number, format!("{error:#}")))
-    };
-    artifacts.iter().enumerate().map(program).collect()
+impl Foundation {
+    fn load(&self, artifacts: &[OwnedFd], descriptors: Option<&OwnedFd>) -> Result<Vec<Program>, FromZygote> {
+        let Foundation { engine, linker, .. } = self;
+        let program = |(number, artifact): (usize, &OwnedFd)| {
+            let component = map(engine, artifact, descriptors)
+                .map_err(|error| FromZygote::BadArtifact(number, format!("{error:#}")))?;
+            link(engine, linker, &component).map_err(|error| FromZygote::Unlinkable(number, format!("{error:#}")))
+        };
+        artifacts.iter().enumerate().map(program).collect()
+    }
 }
 
 fn link(engine: &Engine, linker: &Linker<Host>, component: &Component) -> wasmtime::Result<Program> {
@@ -207,15 +226,15 @@ fn with_images(component: Component) -> wasmtime::Result<Component> {
 }
 
 /// A zygote with everything loaded.
-struct Server {
+struct Server<'a> {
     control: Channel<FromZygote, ToZygote>,
     programs: Vec<Program>,
     threads: Threads,
-    filter: seccomp::WorkerFilter,
+    filter: &'a seccomp::WorkerFilter,
     dies_with_parent: bool,
 }
 
-impl Server {
+impl Server<'_> {
     /// Forks workers until the supervisor closes the socket.
     fn serve(mut self) -> ! {
         let ready = self.control.send(&FromZygote::Ready, &[]);
@@ -233,7 +252,7 @@ impl Server {
 
     fn fork(&self, worker: WorkerId, socket: OwnedFd) -> (FromZygote, Option<OwnedFd>) {
         match sandbox::clone_process(&self.threads, true, 0) {
-            Ok(Fork::Child) => worker::main(&self.programs, &self.filter, socket, self.dies_with_parent),
+            Ok(Fork::Child) => worker::main(&self.programs, self.filter, socket, self.dies_with_parent),
             Ok(Fork::Parent { pid, pidfd }) => (FromZygote::Forked { worker, pid }, Some(pidfd)),
             Err(error) => (FromZygote::NotForked { worker, reason: error.to_string() }, None),
         }

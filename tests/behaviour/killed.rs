@@ -142,8 +142,11 @@ fn killing_the_compiler_is_an_error_and_leaves_the_cache_clean() {
     let running = Wasmproc::run([&big]).cache(scratch.at("cache")).start();
     let mut compiler = None;
     eventually("the compiler is at work", || {
-        // It has the role's name until it says otherwise.
-        compiler = Process::descendants(running.pid()).into_iter().next();
+        // Init, which waits for its setup meanwhile, is a descendant too.
+        let is_compiler = |process: &Process| {
+            std::fs::read(process.file("cmdline")).is_ok_and(|line| line.starts_with(b"wasmproc-compiler"))
+        };
+        compiler = Process::descendants(running.pid()).into_iter().find(is_compiler);
         compiler.is_some()
     });
     std::thread::sleep(Duration::from_millis(50));

@@ -35,7 +35,8 @@ pub(crate) fn measure() {
 }
 
 fn time(command: &mut Command) -> f64 {
-    let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+    // Cargo sets this variable; a shell doesn't.
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).env_remove("LD_LIBRARY_PATH");
     let started = Instant::now();
     let status = command.status().expect("the command starts");
     let elapsed = micros(started.elapsed());

@@ -57,6 +57,8 @@ impl Wasmproc {
 
     fn of<A: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = A>) -> Wasmproc {
         command.args(arguments).env("WASMPROC_CACHE_DIR", &*CACHE).env_remove("WASMPROC_WORKER");
+        // Cargo sets it for its tests. A shell doesn't, and with it the command executes init instead of forking it.
+        command.env_remove("LD_LIBRARY_PATH");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own: what a test sends to the group reaches nobody else.
         command.process_group(0);

@@ -107,10 +107,10 @@ impl Cache {
     pub(super) fn find(&self, key: &str) -> Option<(OwnedFd, Manifest)> {
         self.check_owner().ok()?;
         let record: Record = serde_json::from_slice(&fs::read(self.path(key, "json")).ok()?).ok()?;
-        let file = OwnedFd::from(File::open(self.path(key, "cwasm")).ok()?);
-        let artifact = read_all(&file).ok()?;
-        let whole = record.key == key && record.hash == blake3::hash(&artifact).to_hex().as_str();
-        whole.then_some((file, record.manifest))
+        let file = File::open(self.path(key, "cwasm")).ok()?;
+        let hash = blake3::Hasher::new().update_reader(&file).ok()?.finalize();
+        let whole = record.key == key && record.hash == hash.to_hex().as_str();
+        whole.then_some((file.into(), record.manifest))
     }
 
     /// Writes an entry and returns its artifact, open for reading.

@@ -83,7 +83,8 @@ fn read_source(path: &Path) -> Result<Vec<u8>> {
         let limit = compiler::MAX_SOURCE_BYTES >> 20;
         return Err(Error::cannot_run(format!("{shown} is larger than {limit} MiB, the most that is compiled")));
     }
-    let mut source = Vec::new();
+    // One byte more, so that the end is seen without room for more.
+    let mut source = Vec::with_capacity(metadata.len() as usize + 1);
     File::open(path)
         .and_then(|file| file.take(compiler::MAX_SOURCE_BYTES).read_to_end(&mut source))
         .map_err(|error| not_readable(path, &error))?;

@@ -40,8 +40,18 @@ pub(super) fn fork_for_run() {
     if given.word(1) != b"run" || OF_THE_LOADER.iter().chain([&OVERRIDE]).any(|name| env::var_os(name).is_some()) {
         return;
     }
+    let threads = Threads::of_this_process();
     let Ok((ours, theirs)) = wire::pair() else { return };
-    match sandbox::clone_process(&Threads::of_this_process(), false, 0) {
+    if !threads.is_one() {
+        return;
+    }
+    // A terminal's signals must not end the child before it ignores them, which a busy machine may make late.
+    let before = hold_signals_back();
+    let forked = sandbox::clone_process(&threads, false, 0);
+    if !matches!(forked, Ok(Fork::Child)) {
+        set_signal_mask(&before);
+    }
+    match forked {
         Ok(Fork::Parent { pidfd, .. }) => {
             *READY.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((ours, Doorstep::Forked(pidfd)));
         }
@@ -57,6 +67,23 @@ pub(super) fn fork_for_run() {
 /// The doorstep that was forked, for whoever asks first.
 pub(super) fn take() -> Option<(OwnedFd, Doorstep)> {
     READY.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+}
+
+/// From now on no signal does anything. Returns what was held back before.
+fn hold_signals_back() -> libc::sigset_t {
+    // SAFETY: all-zero is an empty set on Linux.
+    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is valid.
+    unsafe { libc::sigfillset(&raw mut all) };
+    set_signal_mask(&all)
+}
+
+fn set_signal_mask(mask: &libc::sigset_t) -> libc::sigset_t {
+    // SAFETY: all-zero is an empty set on Linux.
+    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: both sets are valid. It can't fail with a valid first argument.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, mask, &raw mut before) };
+    before
 }
 
 /// What executing a role would have done for it: its descriptors and its folder.

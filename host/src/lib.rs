@@ -19,7 +19,9 @@
 //! }
 //! ```
 //!
-//! A host program may have threads and may run many tasks at once; see [`init`] for what it needs to have called.
+//! A host program may have threads and may run many tasks at once; see [`init`] for what it needs to have called. One
+//! that is linked statically (`crt-static`) has to be built with `--cfg getrandom_backend="linux_getrandom"`: otherwise
+//! its workers would look for random numbers in a file, and have none.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("wasmproc needs Linux: its second wall is made of Linux namespaces and seccomp filters");

@@ -1,9 +1,9 @@
 //! The first process of a run.
 //!
 //! ```text
-//! supervisor ── executes ──▶ doorstep: enters the namespaces, forks init into them, ends
-//!                               └──▶ init (pid 1): starts the zygote, starts it again if it dies, makes narrower
-//!                                    views of granted directories, reaps everybody and reports it
+//! supervisor ── starts ──▶ doorstep: enters the namespaces, forks init into them, ends
+//!                             └──▶ init (pid 1): starts the zygote, starts it again if it dies, makes narrower
+//!                                  views of granted directories, reaps everybody and reports it
 //! ```
 //!
 //! One thread; runs no guest code and reads no guest bytes. It believes its supervisor and nobody else. When its

@@ -38,6 +38,8 @@ pub enum Cause {
     Killed(Option<Pid>),
     /// An ancestor ended while it was running.
     ParentLost,
+    /// It stopped in the middle of an operation that others waited for.
+    Stalled,
     /// The component has no such function, or can't decode its input.
     Rejected(String),
     /// It could not be set up, or broke the rules between worker and supervisor.
@@ -54,7 +56,9 @@ impl Cause {
             Cause::TimedOut => exit_code::TIMED_OUT,
             Cause::CpuTime => exit_code::SIGNAL + libc::SIGXCPU as u8,
             Cause::DeniedSyscall(_) => exit_code::SIGNAL + libc::SIGSYS as u8,
-            Cause::OutOfMemory | Cause::Killed(_) | Cause::ParentLost => exit_code::SIGNAL + libc::SIGKILL as u8,
+            Cause::OutOfMemory | Cause::Killed(_) | Cause::ParentLost | Cause::Stalled => {
+                exit_code::SIGNAL + libc::SIGKILL as u8
+            }
             Cause::Rejected(_) => exit_code::CANNOT_RUN,
             Cause::Failed(_) => exit_code::WASMPROC_FAILED,
         }
@@ -92,6 +96,9 @@ impl fmt::Display for Cause {
             Cause::Killed(None) => f.write_str("was killed"),
             Cause::Killed(Some(pid)) => write!(f, "was killed by process {pid}"),
             Cause::ParentLost => f.write_str("was killed: its parent is gone"),
+            Cause::Stalled => {
+                f.write_str("was killed: it stopped for over a second in an operation that others wait for")
+            }
             Cause::Rejected(message) => write!(f, "refused to start: {}", printable(message)),
             Cause::Failed(message) => write!(f, "failed: {}", printable(message)),
         }

@@ -33,6 +33,8 @@ pub struct Task {
     max_memory_bytes: u64,
     max_total_memory_bytes: u64,
     max_processes: usize,
+    max_objects: usize,
+    max_total_objects: usize,
     grace: Duration,
     user: Option<Identity>,
     strict: bool,
@@ -55,6 +57,10 @@ impl Task {
     pub const DEFAULT_MAX_TOTAL_MEMORY_BYTES: u64 = 4 << 30;
     /// How many processes a run may have at a time unless said otherwise.
     pub const DEFAULT_MAX_PROCESSES: usize = 1024;
+    /// How many shared objects (locks, queues, ends of pipes...) one process may have unless said otherwise.
+    pub const DEFAULT_MAX_OBJECTS: usize = 16_384;
+    /// How many shared objects a run may have unless said otherwise.
+    pub const DEFAULT_MAX_TOTAL_OBJECTS: usize = 65_536;
     /// How long a run that listens to stop requests may take to end unless said otherwise.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(2);
 
@@ -72,6 +78,8 @@ impl Task {
             max_memory_bytes: Task::DEFAULT_MAX_MEMORY_BYTES,
             max_total_memory_bytes: Task::DEFAULT_MAX_TOTAL_MEMORY_BYTES,
             max_processes: Task::DEFAULT_MAX_PROCESSES,
+            max_objects: Task::DEFAULT_MAX_OBJECTS,
+            max_total_objects: Task::DEFAULT_MAX_TOTAL_OBJECTS,
             grace: Task::DEFAULT_GRACE,
             user: None,
             strict: false,
@@ -147,6 +155,18 @@ impl Task {
     /// Limits how many processes there can be at a time.
     pub fn max_processes(mut self, processes: usize) -> Task {
         self.max_processes = processes;
+        self
+    }
+
+    /// Shared objects that one process may have at a time.
+    pub fn max_objects(mut self, objects: usize) -> Task {
+        self.max_objects = objects;
+        self
+    }
+
+    /// Shared objects that all processes may have at a time. Each costs the supervisor a descriptor.
+    pub fn max_total_objects(mut self, objects: usize) -> Task {
+        self.max_total_objects = objects;
         self
     }
 
@@ -316,7 +336,7 @@ impl Task {
                 limits: ProcessLimits {
                     // What the host side of a worker needs comes on top of what its guest may have.
                     memory_bytes: self.max_memory_bytes.saturating_add(HOST_SIDE_BYTES),
-                    open_files: 1024,
+                    open_files: OPEN_FILES,
                 },
                 components: artifacts.len(),
             },
@@ -329,6 +349,8 @@ impl Task {
                 max_processes: self.max_processes,
                 max_total_memory_bytes: self.max_total_memory_bytes,
                 max_kept_output_bytes: MAX_KEPT_OUTPUT_BYTES,
+                max_objects: self.max_objects,
+                max_total_objects: self.max_total_objects,
             },
             plan: Plan {
                 component: 0,
@@ -369,6 +391,9 @@ impl Task {
 
 /// Open files that the processes of a run can't do without.
 const LEAST_OPEN_FILES: u64 = 96;
+
+/// Files, and objects that it waits for in its event loop, that a worker can have open.
+const OPEN_FILES: u64 = 65_536;
 
 /// Stacks, streams, messages in flight: what a worker needs beside its guest's memories and tables.
 const HOST_SIDE_BYTES: u64 = 96 << 20;

@@ -2,7 +2,7 @@
 
 use wasmproc_test_artifacts::examples;
 
-use crate::harness::Wasmproc;
+use crate::harness::{Scratch, Wasmproc};
 
 /// The lines that an example prints; it must end well and complain of nothing.
 #[track_caller]
@@ -113,4 +113,112 @@ kill: killed by process 1, code -9
     let ended = Wasmproc::run([examples::LIFECYCLE]).output().expect(0);
     assert_eq!(ended.text(), expected);
     assert!(ended.stderr.contains("as it must"), "{ended:?}");
+}
+
+#[test]
+fn tickets_are_sold_once_also_when_a_buyer_is_killed() {
+    let scratch = Scratch::new();
+    let grant = format!("{}::/data", scratch.path().display());
+    let ended = Wasmproc::run(["--dir", &grant, examples::TICKETS]).output().expect(0);
+    let lines = ended.lines();
+    let count = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
+    assert_eq!(count("sold 5, left 0"), 2, "{lines:#?}");
+    assert_eq!((count("bought one"), count("sold out"), count("saw ")), (10, 30, 40), "{lines:#?}");
+    assert_eq!(count("it was killed by process 1"), 1, "{lines:#?}");
+    assert_eq!(count("the lock was abandoned, 5 left"), 1, "{lines:#?}");
+}
+
+#[test]
+fn ktv_never_has_more_guests_than_places_and_gets_a_dead_guests_place_back() {
+    let lines = lines(examples::KTV);
+    for singer in 1..=20 {
+        let inside = format!("singer {singer}: inside");
+        assert_eq!(lines.iter().filter(|line| **line == inside).count(), 1, "{lines:#?}");
+    }
+    let expected = [
+        "20 sang, never more than 4 at a time",
+        "the booth is full: 0 places",
+        "a guest was killed by process 1",
+        "its place came back",
+    ];
+    assert_eq!(lines[lines.len() - 4..], expected);
+}
+
+#[test]
+fn traffic_stops_on_red_also_when_the_light_is_killed() {
+    let lines = lines(examples::TRAFFIC);
+    let on = position(&lines, "the light is on");
+    for car in 1..=10 {
+        assert!(position(&lines, &format!("car {car}: waits")) < on, "{lines:#?}");
+    }
+    let others: Vec<&String> = lines.iter().filter(|line| !line.ends_with("waits")).collect();
+    let expected = [
+        "the light is on",
+        "the light was killed by process 1",
+        "another light is on",
+        "100 cars passed, 0 of them on red",
+    ];
+    assert_eq!(others, expected);
+}
+
+#[test]
+fn buns_are_eaten_once_and_one_that_was_taken_along_is_told() {
+    let expected = [
+        "the tray is full: 10 buns",
+        "100 eaten, each once: true",
+        "never more than 10 on the tray: true",
+        "the baker waited: true",
+        "one who took bun 1 was killed by process 1",
+        "99 eaten, each once: true",
+        "bun 1 was eaten: false",
+        "all eaten? queue 3: a process that took messages died before it was done (Abandoned)",
+    ];
+    assert_eq!(lines(examples::BUNS), expected);
+}
+
+#[test]
+fn pipe_keeps_order_and_ends_with_whoever_was_at_the_other_end() {
+    let expected = [
+        "main: 1 squared is 1",
+        "main: 2 squared is 4",
+        "main: 3 squared is 9",
+        "other: end of the stream after 3 numbers",
+        "main: end of the stream",
+        "main: the other one was killed by process 1",
+        "main: 4 squared is 16",
+        "main: 5 squared is 25",
+        "main: end of the stream",
+        "main: nobody receives (Closed)",
+    ];
+    assert_eq!(lines(examples::PIPE), expected);
+}
+
+#[test]
+fn rlock_condition_barrier_do_what_they_are_called_also_when_somebody_dies() {
+    let lines = lines(examples::RLOCK_CONDITION_BARRIER);
+    let mut coming = lines[11..14].to_vec();
+    coming.sort();
+    assert_eq!(coming, ["barrier: 1 comes", "barrier: 2 comes", "barrier: 3 comes"], "{lines:#?}");
+    let before = [
+        "rlock: acquired twice, others excluded: true",
+        "rlock: given back once, others excluded: true",
+        "rlock: given back twice, others excluded: false",
+        "rlock: its holder was killed by process 1",
+        "rlock: abandoned: true",
+        "condition: 3 wait",
+        "condition: worker 1 got a cup",
+        "condition: worker 2 got a cup",
+        "condition: worker 3 got a cup",
+        "condition: one of two who wait was killed by process 1",
+        "condition: the other one got a cup",
+    ];
+    let after = [
+        "barrier: all went, in order of arrival: [0, 1, 2]",
+        "barrier: one of three was killed by process 1",
+        "barrier: the others were told: [Broken, Broken]",
+        "barrier: broken: true",
+        "barrier: after a reset all went: [0, 1, 2]",
+    ];
+    assert_eq!(lines[..11], before);
+    assert_eq!(lines[14..], after);
 }

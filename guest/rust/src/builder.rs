@@ -9,11 +9,12 @@ use serde::de::DeserializeOwned;
 use crate::bindings::wasmproc::ipc::process::{Directory, Target};
 use crate::error::Error;
 use crate::function::Function;
+use crate::handle::Share;
 use crate::prepared::Prepared;
 use crate::process::Process;
 use crate::settings::Settings;
 use crate::target::{Local, Main, Named};
-use crate::{trampoline, wire};
+use crate::{carrier, trampoline, wire};
 
 /// A process to be: made by [`Process::builder`], [`Process::named`] or [`Process::command`], which decide the
 /// [target](crate::target) `T`.
@@ -206,6 +207,28 @@ impl<T> Builder<T> {
     }
 }
 
+impl<T> Builder<T> {
+    /// Grants the process a shared object, for it to open by its number.
+    ///
+    /// Objects among the arguments of a function are granted without this. It is for what has no such arguments: the
+    /// main function of another component, and functions of programs in another language. One end of a pipe moves
+    /// to the process.
+    ///
+    /// ```no_run
+    /// use wasmproc_guest::{Error, Process, Queue};
+    ///
+    /// # fn main() -> Result<(), Error> {
+    /// let lines = Queue::<String>::new()?;
+    /// Process::command("tool").share(&lines).arg(lines.id().to_string()).spawn()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn share(mut self, object: &impl Share) -> Self {
+        object.attach(&mut self.settings.objects);
+        self
+    }
+}
+
 impl<F> Builder<Local<F>> {
     /// Takes the function to know its type: the type is all there is to it.
     pub(crate) fn of_function(_: &F) -> Self {
@@ -250,12 +273,12 @@ impl<F> Builder<Local<F>> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn prepare<A, Mark>(self, arguments: A) -> Result<Prepared<F::Output>, Error>
+    pub fn prepare<A, Mark>(mut self, arguments: A) -> Result<Prepared<F::Output>, Error>
     where
         F: Function<A, Mark>,
         A: Serialize + DeserializeOwned,
     {
-        let input = encode(&arguments, std::any::type_name::<F>())?;
+        let input = encode(&arguments, std::any::type_name::<F>(), &mut self.settings)?;
         let target = Target::Function(trampoline::locate::<F, A, Mark>().to_string());
         Ok(Prepared::new(target, input, self.settings))
     }
@@ -312,9 +335,9 @@ impl Builder<Named> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn prepare<R: DeserializeOwned>(self, arguments: impl Serialize) -> Result<Prepared<R>, Error> {
+    pub fn prepare<R: DeserializeOwned>(mut self, arguments: impl Serialize) -> Result<Prepared<R>, Error> {
         let function = self.target.function;
-        let input = encode(&arguments, &function)?;
+        let input = encode(&arguments, &function, &mut self.settings)?;
         Ok(Prepared::new(Target::Function(function), input, self.settings))
     }
 }
@@ -357,7 +380,9 @@ impl Builder<Main> {
     }
 }
 
-fn encode(arguments: &impl Serialize, function: &str) -> Result<Vec<u8>, Error> {
-    wire::encode(arguments)
-        .map_err(|error| Error::encoding(format!("the arguments of {function} can't be serialised: {error}")))
+/// Encodes the arguments, and shares the objects in them.
+fn encode(arguments: &impl Serialize, function: &str, settings: &mut Settings) -> Result<Vec<u8>, Error> {
+    let (input, attachments) = carrier::into_spawn(|| wire::encode(arguments));
+    settings.objects.0.extend(attachments);
+    input.map_err(|error| error.during(&format!("the arguments of {function} can't be serialised")))
 }

@@ -46,12 +46,14 @@ pub fn id() -> Pid {
 
 /// The parent of this process; `None` in the first process of a run.
 ///
-/// It is there to be asked who it is. A child can't stop its parent, and doesn't outlive it: so it can't wait for its
-/// parent's end either.
+/// It is there to be asked who it is, and to be watched: for its children a parent has ended when its main function has
+/// returned. (If it ends in another way, its children end with it.) A child can't stop its parent.
 ///
 /// ```no_run
 /// if let Some(parent) = wasmproc_guest::parent() {
 ///     println!("started by {}", parent.name());
+///     parent.subscribe().block();
+///     println!("it needs nothing more");
 /// }
 /// ```
 pub fn parent() -> Option<Process<Untyped>> {

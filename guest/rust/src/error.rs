@@ -46,7 +46,7 @@ pub enum ErrorKind {
     Timeout,
     /// The other side is gone or the object was closed: no later call will succeed either.
     Closed,
-    /// The object was acquired, but its previous holder died holding it.
+    /// A process died that had something of this object: what was waited for happened without it.
     Abandoned,
     /// Waiting would have closed a circle of waiters.
     Deadlock,
@@ -58,11 +58,11 @@ pub enum ErrorKind {
     Limit,
     /// This process was not granted what it asked for.
     Denied,
-    /// The object's shared state was damaged by another process; nobody can use it any more.
+    /// A barrier that is broken until it is reset; or an object whose shared state another process has damaged.
     Broken,
     /// The arguments make no sense.
     Invalid,
-    /// An argument can't be serialised, or a result can't be decoded.
+    /// An argument or a message can't be serialised, or a message or a result can't be decoded.
     Encoding,
     /// A process ended without the result that was asked for. [`Error::exit_status`] tells how.
     Ended,
@@ -100,6 +100,15 @@ impl Error {
         Self { kind: ErrorKind::Encoding, message, status: None }
     }
 
+    pub(crate) fn invalid(message: String) -> Self {
+        Self { kind: ErrorKind::Invalid, message, status: None }
+    }
+
+    /// The same error, with what was tried before what was wrong.
+    pub(crate) fn during(self, what: &str) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
     pub(crate) fn ended(process: &str, status: ExitStatus) -> Self {
         let message = format!("{process} has no result: {status}");
         Self { kind: ErrorKind::Ended, message, status: Some(Box::new(status)) }
@@ -124,6 +133,15 @@ impl std::error::Error for Error {}
 impl From<types::Error> for Error {
     fn from(error: types::Error) -> Self {
         Self { kind: error.code.into(), message: error.message, status: None }
+    }
+}
+
+/// For calls whose time-out is an answer and not an error: `None` then.
+pub(crate) fn unless_timeout<T>(result: Result<T, types::Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.code == types::ErrorCode::Timeout => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

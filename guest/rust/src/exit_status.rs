@@ -43,6 +43,8 @@ pub enum ExitStatus {
     Killed(Option<Pid>),
     /// An ancestor ended while this process was running.
     ParentLost,
+    /// It was stopped for over a second in the middle of an operation on a shared object, while others waited.
+    Stalled,
     /// The component has no such function, or its arguments can't be decoded.
     Rejected(String),
     /// It could not be set up, or it broke the rules between worker and supervisor.
@@ -105,7 +107,7 @@ impl ExitStatus {
     /// |---|---|
     /// | `Exited(code)` | `code` |
     /// | `Signaled(number)` | `-number` |
-    /// | `Killed`, `TimedOut`, `OutOfMemory`, `ParentLost` | -9, as for SIGKILL |
+    /// | `Killed`, `TimedOut`, `OutOfMemory`, `ParentLost`, `Stalled` | -9, as for SIGKILL |
     /// | `Trapped` | -6, as for SIGABRT |
     /// | `CpuTime` | -24, as for SIGXCPU |
     /// | `DeniedSyscall` | -31, as for SIGSYS |
@@ -130,7 +132,7 @@ impl ExitStatus {
         match self {
             Self::Exited(code) => i32::from(*code),
             Self::Signaled(number) => -i32::from(*number),
-            Self::Killed(_) | Self::TimedOut | Self::OutOfMemory | Self::ParentLost => -signal::KILL,
+            Self::Killed(_) | Self::TimedOut | Self::OutOfMemory | Self::ParentLost | Self::Stalled => -signal::KILL,
             Self::Trapped(_) => -signal::ABORT,
             Self::CpuTime => -signal::CPU_TIME,
             Self::DeniedSyscall(_) => -signal::DENIED_SYSCALL,
@@ -154,6 +156,7 @@ impl fmt::Display for ExitStatus {
             Self::Killed(Some(pid)) => write!(formatter, "killed by process {pid}"),
             Self::Killed(None) => formatter.write_str("killed"),
             Self::ParentLost => formatter.write_str("killed with its parent"),
+            Self::Stalled => formatter.write_str("killed because it stopped in the middle of a shared operation"),
             Self::Rejected(reason) => write!(formatter, "rejected: {}", OneLine(reason)),
             Self::Failed(reason) => write!(formatter, "failed: {}", OneLine(reason)),
         }
@@ -190,6 +193,7 @@ impl From<process::ExitStatus> for ExitStatus {
             process::ExitStatus::DeniedSyscall(number) => Self::DeniedSyscall(number),
             process::ExitStatus::Killed(by) => Self::Killed(by.map(Pid::new)),
             process::ExitStatus::ParentLost => Self::ParentLost,
+            process::ExitStatus::Stalled => Self::Stalled,
             process::ExitStatus::Rejected(reason) => Self::Rejected(reason),
             process::ExitStatus::Failed(reason) => Self::Failed(reason),
         }

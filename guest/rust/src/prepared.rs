@@ -55,7 +55,7 @@ impl<R> Prepared<R> {
     /// # }
     /// ```
     pub fn start(self) -> Result<Process<R>, Error> {
-        let handle = process::spawn(&self.target, &self.input, &self.settings.into_options())?;
+        let handle = process::spawn(&self.target, &self.input, &self.settings.to_options())?;
         Ok(match self.target {
             Target::Function(_) => Process::of_function(handle),
             Target::Main => Process::of_main(handle),

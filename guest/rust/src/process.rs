@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasip2::io::poll::Pollable;
 
-use crate::bindings::wasmproc::ipc::{process, types};
+use crate::bindings::wasmproc::ipc::process;
 use crate::builder::Builder;
-use crate::error::Error;
+use crate::error::{Error, unless_timeout};
 use crate::exit_status::ExitStatus;
 use crate::function::Function;
 use crate::pid::Pid;
@@ -71,13 +71,15 @@ impl Process {
     /// Starts a process that calls `function` with `arguments`, and doesn't wait for it.
     ///
     /// The function must not capture variables, which is checked at compile time. The arguments are a tuple of them, or
-    /// the one argument, or `()`.
+    /// the one argument, or `()`. Shared objects in them, at whatever depth, are granted to the process; a
+    /// [`Connection`](crate::Connection) moves to it.
     ///
     /// # Errors
     ///
     /// [`Limit`](crate::ErrorKind::Limit) if the run has as many processes as it may,
     /// [`TooLarge`](crate::ErrorKind::TooLarge) for arguments of over 16 MiB, [`Invalid`](crate::ErrorKind::Invalid) in
-    /// a daemon, [`Encoding`](crate::ErrorKind::Encoding) for arguments that can't be serialised.
+    /// a daemon, [`Encoding`](crate::ErrorKind::Encoding) for arguments that can't be serialised,
+    /// [`Denied`](crate::ErrorKind::Denied) for a [`Connection`](crate::Connection) among them that was moved away before.
     ///
     /// ```no_run
     /// use wasmproc_guest::{Error, Process};
@@ -236,6 +238,11 @@ impl<R> Process<R> {
 
     /// Waits until the process has ended, its children included, and says how. May be called again.
     ///
+    /// # Errors
+    ///
+    /// [`Deadlock`](crate::ErrorKind::Deadlock) if the process waits in turn for something that this one holds, such as
+    /// a lock: the message names the circle. Only one of those in the circle gets the error.
+    ///
     /// ```no_run
     /// use wasmproc_guest::{Error, Process};
     ///
@@ -266,11 +273,7 @@ impl<R> Process<R> {
     /// # }
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<Option<ExitStatus>, Error> {
-        match self.handle.join(Some(nanoseconds(timeout))) {
-            Ok(status) => Ok(Some(status.into())),
-            Err(error) if error.code == types::ErrorCode::Timeout => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(unless_timeout(self.handle.join(Some(nanoseconds(timeout))))?.map(ExitStatus::from))
     }
 
     /// Waits until the process has ended, and gives what its function returned.
@@ -310,7 +313,7 @@ impl<R> Process<R> {
             Output::Main => Vec::new(),
         };
         wire::decode(&bytes)
-            .map_err(|error| Error::encoding(format!("the result of {} can't be decoded: {error}", self.describe())))
+            .map_err(|error| error.during(&format!("the result of {} can't be decoded", self.describe())))
     }
 
     /// Kills the process and all its descendants. Doesn't wait until they are dead: [`join`](Process::join) does.

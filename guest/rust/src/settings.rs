@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::bindings::wasmproc::ipc::process::{Directory, Limits, Options};
+use crate::carrier;
+use crate::handle::sealed::Attachments;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
@@ -18,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) max_memory_bytes: Option<u64>,
     pub(crate) cpu_time: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) objects: Attachments,
 }
 
 /// How a child's environment differs from this process's: as in std, changes and not a list.
@@ -37,21 +40,23 @@ impl Settings {
         self.directories.get_or_insert_default().push(directory);
     }
 
-    pub(crate) fn into_options(self) -> Options {
+    pub(crate) fn to_options(&self) -> Options {
         let program = || self.component.clone().or_else(|| std::env::args().next()).unwrap_or_default();
-        let arguments = self.arguments.map(|arguments| [program()].into_iter().chain(arguments).collect());
+        let arguments =
+            self.arguments.as_ref().map(|arguments| [program()].into_iter().chain(arguments.iter().cloned()).collect());
         Options {
-            name: self.name,
+            name: self.name.clone(),
             daemon: self.daemon,
             arguments,
             environment: self.environment.resolve(inherited_variables),
-            component: self.component,
-            directories: self.directories,
+            component: self.component.clone(),
+            directories: self.directories.clone(),
             limits: Limits {
                 max_memory_bytes: self.max_memory_bytes,
                 cpu_time_ns: self.cpu_time.map(nanoseconds),
                 timeout_ns: self.timeout.map(nanoseconds),
             },
+            objects: carrier::ids(&self.objects.0),
         }
     }
 }
@@ -72,7 +77,7 @@ impl Environment {
     }
 
     /// The whole environment of the child; `None` if it is that of this process.
-    fn resolve(self, inherited: impl FnOnce() -> Vec<(String, String)>) -> Option<Vec<(String, String)>> {
+    fn resolve(&self, inherited: impl FnOnce() -> Vec<(String, String)>) -> Option<Vec<(String, String)>> {
         if !self.cleared && self.changes.is_empty() {
             return None;
         }
@@ -81,6 +86,11 @@ impl Environment {
         let set = self.changes.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
         Some(kept.chain(set).collect())
     }
+}
+
+/// A time-out as the host takes it.
+pub(crate) fn within(timeout: Duration) -> Option<u64> {
+    Some(nanoseconds(timeout))
 }
 
 /// In WebAssembly every variable is text, so none is left out there.
@@ -137,7 +147,7 @@ mod tests {
         let mut settings = Settings { component: Some("tool".to_owned()), ..Settings::default() };
         settings.add_arguments(["-v".to_owned()]);
 
-        assert_eq!(settings.into_options().arguments, Some(vec!["tool".to_owned(), "-v".to_owned()]));
+        assert_eq!(settings.to_options().arguments, Some(vec!["tool".to_owned(), "-v".to_owned()]));
     }
 
     #[test]

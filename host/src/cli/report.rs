@@ -88,6 +88,7 @@ struct Json<'a> {
     walls: &'a Walls,
     processes: Vec<JsonProcess<'a>>,
     unlisted: u64,
+    recoveries: u64,
 }
 
 #[derive(Serialize)]
@@ -114,6 +115,7 @@ impl<'a> Json<'a> {
             walls: &outcome.report.walls,
             processes: outcome.report.processes.iter().map(JsonProcess::of).collect(),
             unlisted: outcome.report.unlisted,
+            recoveries: outcome.report.recoveries,
         }
     }
 }
@@ -151,6 +153,7 @@ fn name(cause: &Cause) -> &'static str {
         Cause::DeniedSyscall(_) => "denied-syscall",
         Cause::Killed(_) => "killed",
         Cause::ParentLost => "parent-lost",
+        Cause::Stalled => "stalled",
         Cause::Rejected(_) => "rejected",
         Cause::Failed(_) => "failed",
     }

@@ -49,13 +49,21 @@ pub(super) struct Run {
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::bytes)]
     max_memory: u64,
 
-    /// Memories and tables of all processes together
+    /// Memories, tables and shared objects of all processes together
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = units::bytes)]
     max_total_memory: u64,
 
     /// Processes at a time
     #[arg(long, value_name = "NUMBER", default_value_t = Task::DEFAULT_MAX_PROCESSES)]
     max_processes: usize,
+
+    /// Shared objects (locks, queues, ends of pipes...) that one process has at a time
+    #[arg(long, value_name = "NUMBER", default_value_t = Task::DEFAULT_MAX_OBJECTS)]
+    max_objects: usize,
+
+    /// Shared objects of all processes together; each is an open file of wasmproc
+    #[arg(long, value_name = "NUMBER", default_value_t = Task::DEFAULT_MAX_TOTAL_OBJECTS)]
+    max_total_objects: usize,
 
     /// When the run is stopped by a signal and listens to stop requests: how long it may take to end
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = units::duration)]
@@ -122,6 +130,8 @@ impl Run {
             .max_memory(self.max_memory)
             .max_total_memory(self.max_total_memory)
             .max_processes(self.max_processes)
+            .max_objects(self.max_objects)
+            .max_total_objects(self.max_total_objects)
             .grace(self.grace)
             .strict(self.strict)
             .use_cache(!self.no_cache)

@@ -105,6 +105,10 @@ fn line(process: &ProcessView) -> String {
         WaitingForChildren => "has returned and waits for its children",
         Dying => "is being killed",
     };
+    let state = match &process.waits_for {
+        Some(what) => format!("waits for {what}"),
+        None => state.to_owned(),
+    };
     let daemon = if process.daemon { ", a daemon" } else { "" };
     let who = who(process.pid, &process.name);
     let (age, cpu) = (units::show_duration(process.age), units::show_duration(process.cpu_time));

@@ -6,6 +6,7 @@
 
 mod attendant;
 mod controller;
+mod memories;
 mod report;
 mod spawn;
 mod table;
@@ -37,6 +38,7 @@ use crate::wire::zygote::WorkerId;
 use crate::wire::{Channel, Received};
 use crate::{Cause, Pid};
 use controller::Order;
+use memories::{Consequence, Memories};
 use report::Recorder;
 use table::{Action, Event, Table};
 use workers::Workers;
@@ -104,6 +106,7 @@ pub(crate) struct Supervisor<'a> {
     unsent_forks: Vec<WorkerId>,
     workers: Workers,
     table: Table,
+    memories: Memories,
     /// Deaths of workers whose birth has not been announced yet, by their number in the run's namespace.
     early_deaths: HashMap<i32, (WaitStatus, Usage)>,
     /// Views that are being made for starting processes.
@@ -143,6 +146,7 @@ pub(crate) fn run(
         return Err(broken);
     }
     let cause = result?;
+    supervisor.recorder.recoveries = supervisor.memories.found;
     Ok(supervisor.recorder.outcome(cause, supervisor.stopped_by))
 }
 
@@ -172,6 +176,7 @@ impl<'a> Supervisor<'a> {
             unsent_forks: Vec::new(),
             workers: Workers::default(),
             table: Table::new(ingredients.limits, ingredients.components),
+            memories: Memories::default(),
             early_deaths: HashMap::new(),
             narrowing: HashMap::new(),
             last_ticket: 0,
@@ -206,6 +211,7 @@ impl<'a> Supervisor<'a> {
                 return Err(broken);
             }
             let timeout = self.table.next_deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
+            let timeout = timeout.into_iter().chain(self.memories.retry_after()).min();
             let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
             events.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
@@ -224,6 +230,9 @@ impl<'a> Supervisor<'a> {
                     ORDERS => self.ordered(),
                     token => self.hear_worker(WorkerId(token - FIRST_WORKER), flags),
                 }
+            }
+            for consequence in self.memories.go_on() {
+                self.follow(consequence);
             }
             self.handle(Event::Tick);
         }
@@ -248,13 +257,27 @@ impl<'a> Supervisor<'a> {
                 Action::Narrow(pid, views) => self.narrow(pid, &views),
                 Action::Tell(worker, message) => self.tell(worker, &message, Vec::new()),
                 Action::Kill(worker) => self.workers.kill(worker),
+                Action::Object(action) => {
+                    let consequence = self.memories.act(action);
+                    self.follow(consequence);
+                }
+                Action::Notice(line) => self.attendant.warn(&crate::cause::printable(&line)),
                 Action::Ended(record) => {
+                    self.memories.forget(record.pid);
                     self.narrowed.remove(&record.pid);
                     let report = self.recorder.record(*record);
                     self.attendant.ended(&report);
                 }
                 Action::Finished(cause) => self.finished = Some(cause),
             }
+        }
+    }
+
+    fn follow(&mut self, consequence: Consequence) {
+        match consequence {
+            Consequence::Nothing => {}
+            Consequence::Tell(worker, message, descriptors) => self.tell(worker, &message, descriptors),
+            Consequence::Event(event) => self.handle(Event::Object(event)),
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Report {
     pub processes: Vec<ProcessReport>,
     /// Processes that had no room in the list.
     pub unlisted: u64,
+    /// How often a process that died had held a shared object, or had been inside an operation on one.
+    pub recoveries: u64,
 }
 
 /// A process that has ended.
@@ -73,6 +75,8 @@ pub struct ProcessView {
     pub parent: Option<Pid>,
     pub daemon: bool,
     pub state: ProcessState,
+    /// What it waits for, once it has waited for a while without a time-out: a lock, or the end of a process.
+    pub waits_for: Option<String>,
     /// How long it has been alive.
     pub age: Duration,
     pub cpu_time: Duration,
@@ -100,6 +104,7 @@ pub enum ProcessState {
 /// Collects the report while a run goes on.
 pub(super) struct Recorder {
     pub(super) walls: Walls,
+    pub(super) recoveries: u64,
     list: bool,
     processes: Vec<ProcessReport>,
     unlisted: u64,
@@ -107,7 +112,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(list: bool) -> Recorder {
-        Recorder { walls: Walls::default(), list, processes: Vec::new(), unlisted: 0 }
+        Recorder { walls: Walls::default(), recoveries: 0, list, processes: Vec::new(), unlisted: 0 }
     }
 
     pub(super) fn record(&mut self, record: Record) -> ProcessReport {
@@ -134,6 +139,7 @@ impl Recorder {
             walls: self.walls.clone(),
             processes: std::mem::take(&mut self.processes),
             unlisted: self.unlisted,
+            recoveries: self.recoveries,
         };
         Outcome { cause, stopped_by, report }
     }
@@ -158,6 +164,7 @@ pub(super) fn views(snapshots: Vec<Snapshot>, now: Now, workers: &Workers) -> Ve
             parent: snapshot.parent,
             daemon: snapshot.daemon,
             state,
+            waits_for: snapshot.waits_for,
             age: now.saturating_sub(snapshot.begun),
             cpu_time,
         }

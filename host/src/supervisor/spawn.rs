@@ -18,6 +18,9 @@ pub(crate) struct Limits {
     pub(crate) max_total_memory_bytes: u64,
     /// Results of ended processes that wait for their parents.
     pub(crate) max_kept_output_bytes: u64,
+    /// Shared objects that one process has.
+    pub(crate) max_objects: usize,
+    pub(crate) max_total_objects: usize,
 }
 
 /// What is known of one of the run's components.

@@ -4,10 +4,12 @@
 //! messages and descriptors. One module per pair holds its messages. A message from a worker or a compile worker is
 //! untrusted: it is bounded, decoded into plain data, and checked by whoever acts on it.
 
+pub(crate) mod board;
 mod channel;
 pub(crate) mod compiler;
 mod denied;
 pub(crate) mod init;
+pub(crate) mod object;
 pub(crate) mod worker;
 pub(crate) mod zygote;
 
@@ -19,6 +21,9 @@ pub(crate) const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 
 /// The most that everything else in a message may have: names, arguments, environment.
 pub(crate) const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// The longest message of a queue or a pipe.
+pub(crate) const MAX_QUEUED_BYTES: usize = 64 << 20;
 
 /// A message that is larger than this comes from a peer that breaks the rules.
 pub(crate) const MAX_MESSAGE_BYTES: usize = MAX_PAYLOAD_BYTES + 2 * MAX_TEXT_BYTES;

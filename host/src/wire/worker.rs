@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::object::{ObjectId, ObjectReply, ObjectRequest};
 use crate::{Cause, Pid};
 
 /// To a worker. `Start` comes first, with descriptors: stdin if it has one, then one per directory.
@@ -22,6 +23,11 @@ pub(crate) enum ToWorker {
     },
     /// Somebody asks this process to stop.
     Stop,
+    /// The wait that this process reported under this number will never end: it is part of a circle.
+    Deadlock {
+        sequence: u64,
+        message: String,
+    },
 }
 
 /// All that a worker has to know about its process.
@@ -108,6 +114,7 @@ pub(crate) enum Request {
     Memory(u64),
     /// This process looks at its stop request: it wants the grace period. No reply.
     ListenForStop,
+    Object(ObjectRequest),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,6 +131,8 @@ pub(crate) struct Spawn {
     pub(crate) max_memory_bytes: Option<u64>,
     pub(crate) cpu_time: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
+    /// What the child may open.
+    pub(crate) objects: Vec<ObjectId>,
 }
 
 /// A directory for a child, in its parent's terms.
@@ -140,6 +149,7 @@ pub(crate) enum Reply {
     Spawned { pid: Pid, name: String },
     Output(#[serde(with = "serde_bytes")] Vec<u8>),
     Children(Vec<Child>),
+    Object(ObjectReply),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,6 +18,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::duplicate;
+use crate::wire::object::{Blocker, ObjectReply, ObjectRequest};
 use crate::wire::worker::{FromWorker, Output, Refusal, Reply, Request, ToWorker};
 use crate::wire::{Channel, Received};
 use crate::{Cause, Pid};
@@ -28,14 +29,29 @@ pub(super) struct Control {
     shared: Arc<Mutex<State>>,
 }
 
+/// What came of waiting for a process.
+pub(super) enum Joined {
+    Ended(Cause),
+    TimedOut,
+    /// It waits in turn for something that this process holds: the circle.
+    Deadlock(String),
+}
+
+/// How long a wait without a time-out lasts before it is reported.
+pub(super) const REPORT_AFTER: Duration = Duration::from_millis(100);
+
 struct State {
     channel: Channel<FromWorker, ToWorker>,
     last_request: u64,
-    replies: HashMap<u64, Result<Reply, Refusal>>,
+    replies: HashMap<u64, (Result<Reply, Refusal>, Vec<OwnedFd>)>,
     /// Processes whose end the supervisor has been asked to tell, or tells anyway.
     watched: HashSet<Pid>,
     ended: HashMap<Pid, (Cause, Output)>,
     stop: bool,
+    /// How often this process reported that it waits.
+    last_wait: u64,
+    /// The wait that will never end, and why.
+    deadlock: Option<(u64, String)>,
     /// The socket in the event loop, once somebody has waited for it there.
     readiness: Option<Arc<AsyncFd<OwnedFd>>>,
 }
@@ -49,6 +65,8 @@ impl Control {
             watched: HashSet::new(),
             ended: HashMap::new(),
             stop: false,
+            last_wait: 0,
+            deadlock: None,
             readiness: None,
         };
         Control { shared: Arc::new(Mutex::new(state)) }
@@ -66,6 +84,22 @@ impl Control {
 
     /// Sends a request and waits for the reply. The outer error means that the supervisor is gone.
     pub(super) fn request(&self, request: Request) -> io::Result<Result<Reply, Refusal>> {
+        Ok(self.ask(request)?.0)
+    }
+
+    /// Sends a request about a shared object, and waits for the reply and what comes with it.
+    pub(super) fn request_object(
+        &self,
+        request: ObjectRequest,
+    ) -> io::Result<Result<(ObjectReply, Vec<OwnedFd>), Refusal>> {
+        match self.ask(Request::Object(request))? {
+            (Ok(Reply::Object(reply)), descriptors) => Ok(Ok((reply, descriptors))),
+            (Ok(_), _) => Err(io::Error::new(io::ErrorKind::InvalidData, "the supervisor answered another question")),
+            (Err(refusal), _) => Ok(Err(refusal)),
+        }
+    }
+
+    fn ask(&self, request: Request) -> io::Result<(Result<Reply, Refusal>, Vec<OwnedFd>)> {
         let mut state = self.state();
         state.last_request += 1;
         let id = state.last_request;
@@ -76,6 +110,30 @@ impl Control {
             }
             state.wait(None)?;
         }
+    }
+
+    /// Reports that this process waits without a time-out. Returns the number of the wait.
+    pub(super) fn report_blocked(&self, on: Blocker) -> io::Result<u64> {
+        let sequence = {
+            let mut state = self.state();
+            state.last_wait += 1;
+            state.last_wait
+        };
+        self.notify(Request::Object(ObjectRequest::Blocked { sequence, on }))?;
+        Ok(sequence)
+    }
+
+    /// Takes back what [`Control::report_blocked`] reported.
+    pub(super) fn report_unblocked(&self) {
+        // If the supervisor is gone, so is the circle.
+        let _ = self.notify(Request::Object(ObjectRequest::Unblocked));
+    }
+
+    /// Why the wait with this number will never end, if that is known now.
+    pub(super) fn deadlock(&self, sequence: u64) -> io::Result<Option<String>> {
+        let mut state = self.state();
+        state.drain()?;
+        Ok(state.deadlock.take_if(|(wait, _)| *wait == sequence).map(|(_, message)| message))
     }
 
     /// Makes sure that the end of `pid` will be told.
@@ -90,18 +148,37 @@ impl Control {
         Ok(state.cause(pid))
     }
 
-    /// Waits for the end of `pid`, which is watched. `None` when `timeout` is over.
-    pub(super) fn wait_for_end(&self, pid: Pid, timeout: Option<Duration>) -> io::Result<Option<Cause>> {
+    /// Waits for the end of `pid`, which is watched.
+    pub(super) fn wait_for_end(&self, pid: Pid, timeout: Option<Duration>) -> io::Result<Joined> {
+        if timeout.is_some() {
+            return self.wait_until_end(pid, timeout);
+        }
+        // Most waits are short. A long one may be part of a circle.
+        match self.wait_until_end(pid, Some(REPORT_AFTER))? {
+            Joined::TimedOut => {}
+            joined => return Ok(joined),
+        }
+        self.report_blocked(Blocker::End(pid))?;
+        let joined = self.wait_until_end(pid, None);
+        self.report_unblocked();
+        joined
+    }
+
+    fn wait_until_end(&self, pid: Pid, timeout: Option<Duration>) -> io::Result<Joined> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.state();
         loop {
             state.drain()?;
             if let Some(cause) = state.cause(pid) {
-                return Ok(Some(cause));
+                return Ok(Joined::Ended(cause));
+            }
+            let present = state.last_wait;
+            if let Some((_, message)) = state.deadlock.take_if(|(wait, _)| *wait == present) {
+                return Ok(Joined::Deadlock(message));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                return Ok(None);
+                return Ok(Joined::TimedOut);
             }
             state.wait(left)?;
         }
@@ -200,26 +277,27 @@ impl State {
     fn drain(&mut self) -> io::Result<()> {
         loop {
             match self.channel.try_receive()? {
-                Received::Message(message, _) => self.store(message),
+                Received::Message(message, descriptors) => self.store(message, descriptors),
                 Received::Empty => return Ok(()),
                 Received::Closed => return Err(io::ErrorKind::BrokenPipe.into()),
             }
         }
     }
 
-    fn store(&mut self, message: ToWorker) {
+    fn store(&mut self, message: ToWorker, descriptors: Vec<OwnedFd>) {
         match message {
             ToWorker::Reply { request, result } => {
                 // The end of a child is told unasked, and can come right behind its birth.
                 if let Ok(Reply::Spawned { pid, .. }) = &result {
                     self.watched.insert(*pid);
                 }
-                self.replies.insert(request, result);
+                self.replies.insert(request, (result, descriptors));
             }
             ToWorker::Ended { pid, cause, output } if self.watched.contains(&pid) => {
                 self.ended.insert(pid, (cause, output));
             }
             ToWorker::Stop => self.stop = true,
+            ToWorker::Deadlock { sequence, message } => self.deadlock = Some((sequence, message)),
             // An end that nobody waits for any more; a second start, which the supervisor never sends.
             ToWorker::Ended { .. } | ToWorker::Start(_) => {}
         }

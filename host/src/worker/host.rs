@@ -8,6 +8,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::control::Control;
 use super::limiter::Limiter;
+use super::objects::Objects;
 use super::stdio::Stream;
 use super::{bindings, duplicate, files};
 use crate::Pid;
@@ -21,6 +22,7 @@ pub(crate) struct Host {
     wasi: WasiCtx,
     pub(super) table: ResourceTable,
     pub(super) control: Control,
+    pub(super) objects: Objects,
     pub(super) limiter: Limiter,
     pub(super) identity: Identity,
     /// What a language's panic handler said.
@@ -69,7 +71,8 @@ pub(super) fn store(
         daemon: start.daemon,
         parallelism: start.parallelism,
     };
-    let host = Host { wasi, table, control: control.clone(), limiter, identity, panic: None };
+    let objects = Objects::new(control.clone(), identity.pid);
+    let host = Host { wasi, table, control: control.clone(), objects, limiter, identity, panic: None };
     let mut store = Store::new(engine, host);
     store.limiter(|host| &mut host.limiter);
     Ok(store)

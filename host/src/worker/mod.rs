@@ -15,6 +15,7 @@ mod end;
 mod files;
 mod host;
 mod limiter;
+mod objects;
 mod stdio;
 
 use std::io;

@@ -10,6 +10,9 @@ const LARGEST_CHUNK_BYTES: usize = 2048;
 const PROBE_BYTES: usize = 100 * 1024;
 /// What workers are expected to allocate, asked of the kernel in one piece.
 const SPARE_BYTES: i32 = 1 << 20;
+/// Chunks up to this size, the most that the C library allows, come from the heap and go back to it: a long message in a
+/// mapping of its own would cost a page fault for each 4 KiB, every time.
+const HEAP_CHUNK_BYTES: i32 = 32 << 20;
 
 /// Finds out how this machine draws random numbers, without drawing any that somebody will use: what a generator in
 /// this process would give, every worker would get.
@@ -25,6 +28,10 @@ pub(super) fn use_up_free_chunks() {
     {
         // SAFETY: tuning parameters of the allocator, valid at any time.
         unsafe { libc::mallopt(libc::M_TOP_PAD, SPARE_BYTES) };
+        // SAFETY: as above.
+        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, HEAP_CHUNK_BYTES) };
+        // SAFETY: as above.
+        unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * HEAP_CHUNK_BYTES) };
         // SAFETY: allocating is always sound; it is not read.
         let probe = unsafe { libc::malloc(PROBE_BYTES) };
         let fresh = probe as usize;

@@ -164,6 +164,11 @@ impl Running {
         self.expect(&self.stdout, text);
     }
 
+    /// Whether it has printed `text` so far.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        self.stdout.text().contains(text)
+    }
+
     /// Waits until it has printed `text` on stderr.
     #[track_caller]
     pub(crate) fn expect_stderr(&self, text: &str) {

@@ -1,5 +1,6 @@
 //! How processes come into the table and get their workers.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use wasmproc_sandbox::Usage;
@@ -51,6 +52,7 @@ impl Table {
             grace_over: None,
             usage: Usage::default(),
         };
+        self.alarms.extend(process.deadline.map(|deadline| Reverse((deadline, pid))));
         self.processes.insert(pid, process);
         if let Some(parent) = parent.and_then(|parent| self.processes.get_mut(&parent)) {
             parent.children.insert(pid);
@@ -134,6 +136,7 @@ impl Table {
         if let Some((parent, request)) = process.spawned_by.take() {
             // Its parent never learns the pid, so nobody waits for it.
             process.watchers.clear();
+            self.return_objects(pid, parent);
             self.reply(parent, request, Err(spawn::refuse(RefusalCode::Limit, reason)), actions);
         }
         self.settle(pid, now, actions);
@@ -151,6 +154,7 @@ impl Table {
                 process.phase = Phase::Dying;
                 process.watchers.clear();
                 if let Some((parent, request)) = process.spawned_by.take() {
+                    self.return_objects(pid, parent);
                     self.reply(parent, request, Err(spawn::refuse(RefusalCode::Denied, reason)), actions);
                 }
                 self.settle(pid, now, actions);

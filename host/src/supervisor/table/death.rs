@@ -1,9 +1,11 @@
 //! How processes leave the table: by themselves, by request, by a limit, or along with an ancestor.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use wasmproc_sandbox::{CpuTimer, Usage, WaitStatus};
+use wasmproc_shm::Death;
 
 use super::{Action, MAIN, Now, Phase, Process, Record, Table};
 use crate::supervisor::spawn;
@@ -38,6 +40,7 @@ impl Table {
             let sooner = process.grace_over.as_ref().is_none_or(|(earlier, _)| over < *earlier);
             if sooner {
                 process.grace_over = Some((over, Some(by)));
+                self.alarms.push(Reverse((over, target)));
             }
             self.tell(target, ToWorker::Stop, actions);
         }
@@ -54,20 +57,27 @@ impl Table {
             self.tell(pid, ToWorker::Stop, actions);
         }
         if let Some(main) = self.processes.get_mut(&MAIN) {
-            main.grace_over = Some((now.saturating_add(grace), None));
+            let over = now.saturating_add(grace);
+            main.grace_over = Some((over, None));
+            self.alarms.push(Reverse((over, MAIN)));
         }
     }
 
     pub(super) fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let due = |when: Option<Now>| when.is_some_and(|when| when <= now);
         let mut over = Vec::new();
-        for process in self.processes.values().filter(|process| process.phase != Phase::Dying) {
-            if due(process.deadline) {
-                over.push((process.pid, Cause::TimedOut));
+        while let Some(&Reverse((when, pid))) = self.alarms.peek()
+            && when <= now
+        {
+            self.alarms.pop();
+            let Some(process) = self.processes.get(&pid).filter(|process| process.phase != Phase::Dying) else {
+                continue;
+            };
+            if process.deadline.is_some_and(|deadline| deadline <= now) {
+                over.push((pid, Cause::TimedOut));
             } else if let Some((when, by)) = process.grace_over
                 && when <= now
             {
-                over.push((process.pid, Cause::Killed(by)));
+                over.push((pid, Cause::Killed(by)));
             }
         }
         for (pid, cause) in over {
@@ -145,6 +155,10 @@ impl Table {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         process.worker = None;
         process.usage = usage;
+        let returned = matches!(process.cause, Some(Cause::Exited(_)));
+        let death = if returned { Death::Peaceful } else { Death::Violent };
+        self.release_objects(pid, death, actions);
+        let Some(process) = self.processes.get(&pid) else { return };
         if process.phase == Phase::Running {
             // It died without a last word.
             self.end_badly(pid, cause_of(status), now, actions);
@@ -169,6 +183,10 @@ impl Table {
     pub(super) fn end(&mut self, pid: Pid, now: Now, actions: &mut Vec<Action>) -> Option<Pid> {
         let mut process = self.processes.remove(&pid)?;
         self.waiting.retain(|&waiting| waiting != pid);
+        if let Some((parent, _)) = process.spawned_by {
+            self.return_objects(pid, parent);
+        }
+        self.release_objects(pid, Death::Violent, actions);
         self.memory_bytes -= process.memory_bytes;
         let cause = process.cause.take().unwrap_or(Cause::Killed(None));
         if let Some(parent) = process.parent.and_then(|parent| self.processes.get_mut(&parent)) {

@@ -18,12 +18,15 @@
 //! - the run is over exactly when the first process has Ended.
 
 mod birth;
+mod deadlock;
 mod death;
+mod objects;
 mod requests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use wasmproc_sandbox::{Usage, WaitStatus};
@@ -32,6 +35,9 @@ use super::spawn::{Component, Directories, Limits, Plan};
 use crate::wire::worker::{FromWorker, Refusal, Reply, Start, Target, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::{Cause, Pid};
+use deadlock::Waits;
+use objects::Objects;
+pub(crate) use objects::{ObjectAction, ObjectEvent};
 
 /// Time since the run began.
 pub(crate) type Now = Duration;
@@ -55,6 +61,7 @@ pub(crate) enum Event {
     },
     /// The user wants the run to end now.
     Kill,
+    Object(ObjectEvent),
     /// Time has passed.
     Tick,
 }
@@ -71,6 +78,9 @@ pub(crate) enum Action {
     Narrow(Pid, Directories),
     Tell(WorkerId, ToWorker),
     Kill(WorkerId),
+    Object(ObjectAction),
+    /// Something that the user should know. One line.
+    Notice(String),
     /// A process has ended.
     Ended(Box<Record>),
     /// The run is over.
@@ -136,6 +146,7 @@ pub(crate) struct Snapshot {
     pub(crate) worker: Option<WorkerId>,
     pub(crate) begun: Now,
     pub(crate) living_children: usize,
+    pub(crate) waits_for: Option<String>,
 }
 
 /// All processes of a run.
@@ -157,6 +168,10 @@ pub(crate) struct Table {
     last_worker: u64,
     memory_bytes: u64,
     stopping: bool,
+    objects: Objects,
+    waits: Waits,
+    /// When to look at which process: its deadline, or the end of a grace period. Some may be over already.
+    alarms: BinaryHeap<Reverse<(Now, Pid)>>,
 }
 
 const MAIN: Pid = Pid(1);
@@ -179,6 +194,9 @@ impl Table {
             last_worker: 0,
             memory_bytes: 0,
             stopping: false,
+            objects: Objects::default(),
+            waits: Waits::default(),
+            alarms: BinaryHeap::new(),
         }
     }
 
@@ -208,16 +226,19 @@ impl Table {
             Event::Narrowed(pid, result) => self.narrowed(pid, result, now, &mut actions),
             Event::Stop { grace } => self.stop(grace, now, &mut actions),
             Event::Kill => self.kill(MAIN, &Cause::Killed(None), now, &mut actions),
-            Event::Tick => self.tick(now, &mut actions),
+            Event::Object(event) => self.object_event(event, now, &mut actions),
+            Event::Tick => {
+                self.tick(now, &mut actions);
+                self.look_for_circles(now, &mut actions);
+            }
         }
         actions
     }
 
-    /// When the next `Tick` is due.
+    /// When the next `Tick` is due. It may find nothing to do.
     pub(crate) fn next_deadline(&self) -> Option<Now> {
-        let grace = |process: &Process| process.grace_over.as_ref().map(|(when, _)| *when);
-        let due = |process: &Process| [process.deadline, grace(process)].into_iter().flatten().min();
-        self.processes.values().filter(|process| process.phase != Phase::Dying).filter_map(due).min()
+        let alarm = self.alarms.peek().map(|Reverse((when, _))| *when);
+        alarm.into_iter().chain(self.waits.next_deadline()).min()
     }
 
     /// The processes that are alive, parents before children.
@@ -231,6 +252,7 @@ impl Table {
             worker: process.worker,
             begun: process.begun,
             living_children: process.children.len(),
+            waits_for: self.waits.of(process.pid),
         };
         self.processes.values().map(snapshot).collect()
     }

@@ -70,12 +70,16 @@ impl Table {
                     process.listens_for_stop = true;
                 }
             }
+            Request::Object(request) => self.object_request(pid, id, request, now, actions),
         }
     }
 
-    pub(super) fn spawn(&mut self, parent: Pid, id: u64, spawn: Spawn, now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn spawn(&mut self, parent: Pid, id: u64, mut spawn: Spawn, now: Now, actions: &mut Vec<Action>) {
         let Some(process) = self.processes.get(&parent) else { return };
-        let planned = if self.processes.len() >= self.limits.max_processes {
+        let objects = std::mem::take(&mut spawn.objects);
+        let planned = if let Err(refusal) = self.check_objects(parent, &objects) {
+            Err(refusal)
+        } else if self.processes.len() >= self.limits.max_processes {
             let limit = self.limits.max_processes;
             Err(spawn::refuse(RefusalCode::Limit, format!("the run has {limit} processes, its --max-processes")))
         } else if self.memory_bytes.saturating_add(LEAST_MEMORY_BYTES) > self.limits.max_total_memory_bytes {
@@ -94,6 +98,9 @@ impl Table {
         let narrowed = plan.directories.iter().any(|directory| directory.narrowed);
         let directories = plan.directories.clone();
         let pid = self.add(plan, start, Some((parent, id)), now);
+        if let Err(refusal) = self.pass_objects(parent, pid, &objects) {
+            return self.stillborn(pid, &refusal.message, now, actions);
+        }
         if pid.0 == MANY {
             actions.push(Action::RenewZygote);
         }

@@ -7,11 +7,12 @@ use wasmtime::component::Resource;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
-use super::super::control::Control;
+use super::super::control::{Control, Joined};
 use super::super::end;
 use super::super::host::Host;
 use super::generated::wasmproc::ipc::process::{self as wit, ExitStatus, Info, Options, Target, Trap};
 use super::generated::wasmproc::ipc::types::{self, Error, ErrorCode};
+use crate::wire::object::ObjectId;
 use crate::wire::worker::{Directory, Output, Refusal, RefusalCode, Reply, Request, Spawn, Target as WireTarget};
 use crate::wire::{MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES};
 use crate::{Cause, Pid};
@@ -61,12 +62,18 @@ impl wit::Host for Host {
         options: Options,
     ) -> wasmtime::Result<Result<Resource<Process>, Error>> {
         let daemon = options.daemon;
+        let objects = options.objects.clone();
         let spawn = match to_wire(target, input, options) {
             Ok(spawn) => spawn,
             Err(error) => return Ok(Err(error)),
         };
         match self.control.request(Request::Spawn(Box::new(spawn)))? {
-            Ok(Reply::Spawned { pid, name }) => Ok(Ok(self.process(pid, name, daemon, Kinship::Child)?)),
+            Ok(Reply::Spawned { pid, name }) => {
+                for id in objects {
+                    self.objects.moved(ObjectId(id));
+                }
+                Ok(Ok(self.process(pid, name, daemon, Kinship::Child)?))
+            }
             Ok(_) => Err(wasmtime::Error::msg("the supervisor answered another question")),
             Err(refusal) => Ok(Err(refusal.into())),
         }
@@ -150,8 +157,9 @@ impl wit::HostProcess for Host {
         let pid = self.table.get(&process)?.pid;
         let limit = timeout.map(Duration::from_nanos);
         Ok(match self.control.wait_for_end(pid, limit)? {
-            Some(cause) => Ok(cause.into()),
-            None => Err(error(ErrorCode::Timeout, format!("process {pid} is still alive"))),
+            Joined::Ended(cause) => Ok(cause.into()),
+            Joined::TimedOut => Err(error(ErrorCode::Timeout, format!("process {pid} is still alive"))),
+            Joined::Deadlock(circle) => Err(error(ErrorCode::Deadlock, circle)),
         })
     }
 
@@ -242,6 +250,7 @@ fn to_wire(target: Target, input: Vec<u8>, options: Options) -> Result<Spawn, Er
         max_memory_bytes: options.limits.max_memory_bytes,
         cpu_time: options.limits.cpu_time_ns.map(Duration::from_nanos),
         timeout: options.limits.timeout_ns.map(Duration::from_nanos),
+        objects: options.objects.into_iter().map(ObjectId).collect(),
     };
     let text = text_bytes(&spawn);
     if text > MAX_TEXT_BYTES {
@@ -292,6 +301,7 @@ impl From<Cause> for ExitStatus {
             Cause::DeniedSyscall(number) => ExitStatus::DeniedSyscall(number),
             Cause::Killed(by) => ExitStatus::Killed(by.map(|pid| pid.0)),
             Cause::ParentLost => ExitStatus::ParentLost,
+            Cause::Stalled => ExitStatus::Stalled,
             Cause::Rejected(reason) => ExitStatus::Rejected(reason),
             Cause::Failed(reason) => ExitStatus::Failed(reason),
         }

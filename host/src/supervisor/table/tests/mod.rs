@@ -1,13 +1,16 @@
 //! The process table, tested as a value: event by event, and with random histories.
 
+mod objects;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use wasmproc_sandbox::{Usage, WaitStatus};
 
-use super::{Action, Event, Phase, Table, main_start};
+use super::{Action, Event, ObjectAction, ObjectEvent, Phase, Table, main_start};
 use crate::supervisor::spawn::{Component, Limits, Plan};
+use crate::wire::object::ObjectId;
 use crate::wire::worker::{FromWorker, Output, Reply, Request, Spawn, Target, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::{Cause, Pid};
@@ -24,6 +27,13 @@ struct World {
     ended: Vec<(Pid, Cause)>,
     finished: Option<Cause>,
     requests: u64,
+    /// Memories that were made and not freed.
+    memories: BTreeSet<ObjectId>,
+    /// What the locks say of their holders.
+    holders: HashMap<ObjectId, u32>,
+    closed_ends: usize,
+    alarmed: Vec<Pid>,
+    notices: Vec<String>,
 }
 
 fn plan() -> Plan {
@@ -42,7 +52,13 @@ fn plan() -> Plan {
 
 impl World {
     fn new(max_processes: usize) -> World {
-        let limits = Limits { max_processes, max_total_memory_bytes: 64 << 20, max_kept_output_bytes: 1 << 20 };
+        let limits = Limits {
+            max_processes,
+            max_total_memory_bytes: 64 << 20,
+            max_kept_output_bytes: 1 << 20,
+            max_objects: 8,
+            max_total_objects: 12,
+        };
         let component = Component { name: None, has_run: true, has_entry: true, starts_processes: true };
         let mut world = World {
             table: Table::new(limits, vec![component]),
@@ -54,6 +70,11 @@ impl World {
             ended: Vec::new(),
             finished: None,
             requests: 0,
+            memories: BTreeSet::new(),
+            holders: HashMap::new(),
+            closed_ends: 0,
+            alarmed: Vec::new(),
+            notices: Vec::new(),
         };
         let actions = world.table.begin(plan(), main_start(Vec::new(), Vec::new(), 2), Duration::ZERO);
         world.act(actions);
@@ -80,10 +101,39 @@ impl World {
                     self.heard.push((pid, message));
                 }
                 Action::RenewZygote => {}
+                Action::Object(action) => self.act_on_memory(action),
+                Action::Notice(line) => self.notices.push(line),
                 Action::Kill(worker) => drop(self.killed.insert(worker)),
                 Action::Ended(record) => self.ended.push((record.pid, record.cause)),
                 Action::Finished(cause) => assert!(self.finished.replace(cause).is_none(), "a run ends once"),
             }
+        }
+    }
+
+    fn act_on_memory(&mut self, action: ObjectAction) {
+        match action {
+            ObjectAction::Grant { to, request, reply, memory, make, .. } => {
+                if make.is_some() {
+                    self.memories.insert(memory);
+                }
+                assert!(self.memories.contains(&memory), "what is granted is there");
+                self.heard.push((to, ToWorker::Reply { request, result: Ok(Reply::Object(reply)) }));
+            }
+            ObjectAction::Recover { pid, object, .. } => {
+                self.handle(Event::Object(ObjectEvent::Recovered { pid, object }));
+            }
+            ObjectAction::Close { .. } => self.closed_ends += 1,
+            ObjectAction::Free(memory) => assert!(self.memories.remove(&memory), "memory is freed once"),
+            ObjectAction::ReadHolders(locks) => {
+                let holders = locks.into_iter().filter_map(|lock| Some((lock, *self.holders.get(&lock)?))).collect();
+                self.handle(Event::Object(ObjectEvent::Holders(holders)));
+            }
+            ObjectAction::Alarm(pid) => self.alarmed.push(pid),
+            ObjectAction::Parcel { .. }
+            | ObjectAction::Unpack { .. }
+            | ObjectAction::Doorbell { .. }
+            | ObjectAction::FreeParcel(_)
+            | ObjectAction::CheckStall { .. } => {}
         }
     }
 
@@ -141,7 +191,11 @@ impl World {
 
     /// Has `parent` start a process, and returns its pid.
     fn spawn(&mut self, parent: Pid, daemon: bool) -> Result<Pid, String> {
-        let id = self.request(parent, Request::Spawn(Box::new(spawn(daemon))));
+        self.spawn_with(parent, spawn(daemon))
+    }
+
+    fn spawn_with(&mut self, parent: Pid, spawn: Spawn) -> Result<Pid, String> {
+        let id = self.request(parent, Request::Spawn(Box::new(spawn)));
         self.fork_all();
         let reply = self.heard.iter().find_map(|(_, message)| match message {
             ToWorker::Reply { request, result } if *request == id => Some(result.clone()),
@@ -189,6 +243,7 @@ fn spawn(daemon: bool) -> Spawn {
         max_memory_bytes: None,
         cpu_time: None,
         timeout: None,
+        objects: Vec::new(),
     }
 }
 

@@ -1,0 +1,653 @@
+//! Shared objects: who has which, what is on its way in messages, and what becomes of them when somebody dies.
+//!
+//! ```text
+//!            create                    spawn, ticket + redeem
+//!  (nothing) ──────▶ granted to its maker ───────────────────▶ granted to more
+//!                          │  drop, or death                        │
+//!                          ▼                                        ▼
+//!                       leaving ──── recovered ────▶ gone when nobody has it and no ticket is for it
+//! ```
+//!
+//! An end of a pipe is an object of its own that at most one process has: granting it moves it. Both ends lie in one
+//! memory, which goes with the second one.
+//!
+//! A ticket is bound to the queue or pipe that its message travels in, and goes with it. It keeps its object alive, and
+//! grants it once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use wasmproc_shm::{Death, End, Layout};
+
+use super::{Action, Now, Table};
+use crate::Pid;
+use crate::supervisor::spawn::refuse;
+use crate::wire::object::{ObjectId, ObjectReply, ObjectRequest, Spec};
+use crate::wire::worker::{Refusal, RefusalCode, Reply};
+use crate::wire::{MAX_QUEUED_BYTES, zygote::WorkerId};
+
+/// Tickets and parcels of one queue or pipe that are on their way.
+const MAX_ON_THE_WAY: usize = 10_000;
+/// The most processes that can have an object in which each has a seat.
+const MAX_SEATS: usize = 1 << 16;
+
+/// What the supervisor does with memories.
+#[derive(Debug, PartialEq)]
+pub(crate) enum ObjectAction {
+    /// Send this reply with the memory, made now if a layout is given, and the process's board if it has none.
+    Grant {
+        to: Pid,
+        worker: WorkerId,
+        request: u64,
+        reply: ObjectReply,
+        memory: ObjectId,
+        make: Option<Layout>,
+        board: bool,
+    },
+    /// Make memory for a long message and send it.
+    Parcel {
+        to: Pid,
+        worker: WorkerId,
+        request: u64,
+        parcel: u64,
+        bytes: u64,
+    },
+    /// Send that memory to the one who got the message, and keep it no longer.
+    Unpack {
+        worker: WorkerId,
+        request: u64,
+        parcel: u64,
+        bytes: u64,
+    },
+    /// Send the eventfd of an object.
+    Doorbell {
+        worker: WorkerId,
+        request: u64,
+        memory: ObjectId,
+    },
+    /// Free what a process has of an object, and say `Recovered` when that is done.
+    Recover {
+        pid: Pid,
+        object: ObjectId,
+        memory: ObjectId,
+        layout: Layout,
+        seat: u32,
+        end: End,
+        death: Death,
+    },
+    /// Nobody will ever have this end of a pipe again.
+    Close {
+        memory: ObjectId,
+        layout: Layout,
+        end: End,
+    },
+    Free(ObjectId),
+    FreeParcel(u64),
+    /// Say who holds these locks.
+    ReadHolders(Vec<ObjectId>),
+    /// Look whether an internal lock is held as somebody says, and say `Stalled` if so.
+    CheckStall {
+        memory: ObjectId,
+        layout: Layout,
+        at: usize,
+        holder: u32,
+        count: u32,
+    },
+    /// Call a process out of its wait.
+    Alarm(Pid),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum ObjectEvent {
+    /// `made`: it was to be made for this.
+    NotGranted {
+        to: Pid,
+        request: u64,
+        memory: ObjectId,
+        made: bool,
+        reason: String,
+    },
+    NotPacked {
+        to: Pid,
+        request: u64,
+        parcel: u64,
+        reason: String,
+    },
+    Recovered {
+        pid: Pid,
+        object: ObjectId,
+    },
+    /// Who holds which lock: the number of a lease.
+    Holders(Vec<(ObjectId, u32)>),
+    /// This process holds an internal lock and doesn't go on.
+    Stalled(Pid),
+}
+
+/// All objects of a run.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    objects: BTreeMap<ObjectId, Object>,
+    memories: HashMap<ObjectId, Memory>,
+    granted: HashMap<Pid, BTreeSet<ObjectId>>,
+    tickets: HashMap<u64, Ticket>,
+    parcels: HashMap<u64, Parcel>,
+    /// Processes that have a board.
+    boards: BTreeSet<Pid>,
+    last_object: u64,
+    last_ticket: u64,
+}
+
+#[derive(Debug)]
+struct Object {
+    spec: Spec,
+    memory: ObjectId,
+    end: End,
+    holders: BTreeMap<Pid, u32>,
+    /// Holders that have dropped it or died, until their traces are removed.
+    leaving: BTreeMap<Pid, u32>,
+    free_seats: BTreeSet<u32>,
+    seats_used: u32,
+    tickets: usize,
+}
+
+#[derive(Debug)]
+struct Memory {
+    bytes: u64,
+    objects: usize,
+    tickets: BTreeSet<u64>,
+    parcels: BTreeSet<u64>,
+}
+
+#[derive(Debug)]
+struct Ticket {
+    via: ObjectId,
+    object: ObjectId,
+}
+
+#[derive(Debug)]
+struct Parcel {
+    via: ObjectId,
+    length: u64,
+    /// What it is charged with: whole pages.
+    charged: u64,
+}
+
+impl Object {
+    fn is_pipe(&self) -> bool {
+        matches!(self.spec.layout, Layout::Pipe { .. })
+    }
+
+    fn take_seat(&mut self) -> Option<u32> {
+        let Some(seats) = self.spec.layout.seats() else { return Some(0) };
+        if let Some(seat) = self.free_seats.pop_first() {
+            return Some(seat);
+        }
+        if self.seats_used == seats {
+            return None;
+        }
+        self.seats_used += 1;
+        Some(self.seats_used - 1)
+    }
+
+    fn free_seat(&mut self, seat: u32) {
+        if self.spec.layout.seats().is_some() {
+            self.free_seats.insert(seat);
+        }
+    }
+}
+
+impl Objects {
+    /// The object, if the process has it.
+    fn of(&self, pid: Pid, id: ObjectId) -> Result<&Object, Refusal> {
+        let object = self.objects.get(&id).filter(|object| object.holders.contains_key(&pid));
+        object.ok_or_else(|| refuse(RefusalCode::Denied, format!("process {pid} has no object {}", id.0)))
+    }
+
+    pub(super) fn has(&self, pid: Pid, id: ObjectId) -> bool {
+        self.of(pid, id).is_ok()
+    }
+
+    pub(super) fn memory_of(&self, id: ObjectId) -> Option<ObjectId> {
+        self.objects.get(&id).map(|object| object.memory)
+    }
+
+    /// How many objects there are.
+    pub(super) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    fn add(&mut self, spec: Spec, memory: ObjectId, end: End) -> ObjectId {
+        self.last_object += 1;
+        let id = ObjectId(self.last_object);
+        let object = Object {
+            spec,
+            memory,
+            end,
+            holders: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            free_seats: BTreeSet::new(),
+            seats_used: 0,
+            tickets: 0,
+        };
+        self.objects.insert(id, object);
+        id
+    }
+
+    /// Gives `id` to a process that doesn't have it.
+    fn grant(&mut self, pid: Pid, id: ObjectId) -> Result<(), Refusal> {
+        let object =
+            self.objects.get_mut(&id).ok_or_else(|| refuse(RefusalCode::Denied, format!("no object {}", id.0)))?;
+        if object.holders.contains_key(&pid) {
+            return Ok(());
+        }
+        let seat = object.take_seat().ok_or_else(|| {
+            let name = object.spec.layout.name();
+            refuse(RefusalCode::Limit, format!("{name} {} is in the hands of as many processes as it has seats", id.0))
+        })?;
+        object.holders.insert(pid, seat);
+        self.granted.entry(pid).or_default().insert(id);
+        Ok(())
+    }
+
+    /// Takes `id` away from a process without a trace: an end of a pipe that moves.
+    fn take_away(&mut self, pid: Pid, id: ObjectId) {
+        if let Some(object) = self.objects.get_mut(&id) {
+            object.holders.remove(&pid);
+        }
+        if let Some(granted) = self.granted.get_mut(&pid) {
+            granted.remove(&id);
+        }
+    }
+
+    /// A process has nothing to do with `id` any more.
+    fn leave(&mut self, pid: Pid, id: ObjectId, death: Death, actions: &mut Vec<Action>) {
+        let Some(object) = self.objects.get_mut(&id) else { return };
+        let Some(seat) = object.holders.remove(&pid) else { return };
+        object.leaving.insert(pid, seat);
+        let (memory, layout, end) = (object.memory, object.spec.layout, object.end);
+        actions.push(Action::Object(ObjectAction::Recover { pid, object: id, memory, layout, seat, end, death }));
+    }
+
+    /// Removes what nobody can reach. Returns the bytes that are free then.
+    fn collect(&mut self, id: ObjectId, actions: &mut Vec<Action>) -> u64 {
+        let mut unreachable = vec![id];
+        let mut freed = 0;
+        while let Some(id) = unreachable.pop() {
+            let Some(object) = self.objects.get(&id) else { continue };
+            if !object.holders.is_empty() || !object.leaving.is_empty() || object.tickets > 0 {
+                continue;
+            }
+            let (memory, layout, end) = (object.memory, object.spec.layout, object.end);
+            if object.is_pipe() {
+                actions.push(Action::Object(ObjectAction::Close { memory, layout, end }));
+            }
+            self.objects.remove(&id);
+            let Some(shared) = self.memories.get_mut(&memory) else { continue };
+            shared.objects -= 1;
+            if shared.objects > 0 {
+                continue;
+            }
+            let Some(shared) = self.memories.remove(&memory) else { continue };
+            freed += shared.bytes;
+            for ticket in shared.tickets {
+                if let Some(ticket) = self.tickets.remove(&ticket)
+                    && let Some(object) = self.objects.get_mut(&ticket.object)
+                {
+                    object.tickets -= 1;
+                    unreachable.push(ticket.object);
+                }
+            }
+            for parcel in shared.parcels {
+                freed += self.parcels.remove(&parcel).map_or(0, |parcel| parcel.charged);
+                actions.push(Action::Object(ObjectAction::FreeParcel(parcel)));
+            }
+            actions.push(Action::Object(ObjectAction::Free(memory)));
+        }
+        freed
+    }
+}
+
+impl Table {
+    pub(super) fn object_request(
+        &mut self,
+        pid: Pid,
+        id: u64,
+        request: ObjectRequest,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let result = match request {
+            ObjectRequest::Create(spec) => self.create_object(pid, id, spec, actions),
+            ObjectRequest::Open(object) => self.open_object(pid, id, object, actions),
+            ObjectRequest::Drop(object) => {
+                if let Some(granted) = self.objects.granted.get_mut(&pid) {
+                    granted.remove(&object);
+                }
+                self.objects.leave(pid, object, Death::Peaceful, actions);
+                Ok(())
+            }
+            ObjectRequest::Ticket { via, object } => self.issue_ticket(pid, via, object).map(|ticket| {
+                self.reply(pid, id, Ok(Reply::Object(ObjectReply::Ticket(ticket))), actions);
+            }),
+            ObjectRequest::Redeem { via, ticket } => self.redeem_ticket(pid, via, ticket).map(|object| {
+                self.reply(pid, id, Ok(Reply::Object(ObjectReply::Redeemed(object))), actions);
+            }),
+            ObjectRequest::Parcel { via, bytes } => self.make_parcel(pid, id, via, bytes, actions),
+            ObjectRequest::Unpack { via, parcel } => self.unpack_parcel(pid, id, via, parcel, actions),
+            ObjectRequest::Doorbell(object) => self.objects.of(pid, object).map(|object| object.memory).map(|memory| {
+                if let Some(worker) = self.worker_of(pid) {
+                    actions.push(Action::Object(ObjectAction::Doorbell { worker, request: id, memory }));
+                }
+            }),
+            ObjectRequest::Blocked { sequence, on } => {
+                self.blocked(pid, sequence, on, now);
+                Ok(())
+            }
+            ObjectRequest::Unblocked => {
+                self.unblocked(pid);
+                Ok(())
+            }
+            ObjectRequest::Stalled { object, at, holder, count } => {
+                self.objects.of(pid, object).map(|object| (object.memory, object.spec.layout)).map(
+                    |(memory, layout)| {
+                        actions.push(Action::Object(ObjectAction::CheckStall { memory, layout, at, holder, count }));
+                    },
+                )
+            }
+        };
+        if let Err(refusal) = result {
+            self.reply(pid, id, Err(refusal), actions);
+        }
+    }
+
+    pub(super) fn object_event(&mut self, event: ObjectEvent, now: Now, actions: &mut Vec<Action>) {
+        match event {
+            ObjectEvent::NotGranted { to, request, memory, made, reason } => {
+                self.not_granted(to, memory, made, actions);
+                let reason = format!("this machine has no memory or descriptor left: {reason}");
+                self.reply(to, request, Err(refuse(RefusalCode::Limit, reason)), actions);
+            }
+            ObjectEvent::NotPacked { to, request, parcel, reason } => {
+                self.forget_parcel(parcel);
+                let reason = format!("this machine has no memory or descriptor left: {reason}");
+                self.reply(to, request, Err(refuse(RefusalCode::Limit, reason)), actions);
+            }
+            ObjectEvent::Recovered { pid, object } => self.recovered(pid, object, actions),
+            ObjectEvent::Holders(holders) => self.holders_read(&holders, now, actions),
+            ObjectEvent::Stalled(pid) => self.kill(pid, &crate::Cause::Stalled, now, actions),
+        }
+    }
+
+    fn worker_of(&self, pid: Pid) -> Option<WorkerId> {
+        self.processes.get(&pid).and_then(|process| process.worker)
+    }
+
+    fn create_object(
+        &mut self,
+        pid: Pid,
+        request: u64,
+        mut spec: Spec,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Refusal> {
+        spec.layout = spec.layout.with_seats(self.limits.max_processes.min(MAX_SEATS) as u32);
+        spec.layout.check().map_err(|wrong| refuse(RefusalCode::Invalid, wrong.to_string()))?;
+        self.check_quota(pid, 1 + usize::from(matches!(spec.layout, Layout::Pipe { .. })))?;
+        let bytes = (spec.layout.bytes() as u64).next_multiple_of(4096);
+        self.charge(bytes)?;
+        let memory = ObjectId(self.objects.last_object + 1);
+        let first = self.objects.add(spec, memory, End::First);
+        let second = matches!(spec.layout, Layout::Pipe { .. }).then(|| self.objects.add(spec, memory, End::Second));
+        let shared = Memory {
+            bytes,
+            objects: 1 + usize::from(second.is_some()),
+            tickets: BTreeSet::new(),
+            parcels: BTreeSet::new(),
+        };
+        self.objects.memories.insert(memory, shared);
+        self.objects.grant(pid, first)?;
+        if let Some(second) = second {
+            self.objects.grant(pid, second)?;
+        }
+        self.send_grant(pid, request, first, second, true, actions);
+        Ok(())
+    }
+
+    fn open_object(&mut self, pid: Pid, request: u64, id: ObjectId, actions: &mut Vec<Action>) -> Result<(), Refusal> {
+        self.objects.of(pid, id)?;
+        self.send_grant(pid, request, id, None, false, actions);
+        Ok(())
+    }
+
+    fn send_grant(
+        &mut self,
+        to: Pid,
+        request: u64,
+        id: ObjectId,
+        other: Option<ObjectId>,
+        make: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(worker) = self.worker_of(to) else { return };
+        let Some(object) = self.objects.objects.get(&id) else { return };
+        let Some(&seat) = object.holders.get(&to) else { return };
+        let (memory, spec, end) = (object.memory, object.spec, object.end);
+        let board = self.objects.boards.insert(to);
+        let reply = ObjectReply::Granted { id, other, memory, spec, end, seat, board };
+        let make = make.then_some(spec.layout);
+        actions.push(Action::Object(ObjectAction::Grant { to, worker, request, reply, memory, make, board }));
+    }
+
+    fn not_granted(&mut self, pid: Pid, memory: ObjectId, made: bool, actions: &mut Vec<Action>) {
+        // It may have been the board for which there was nothing left.
+        self.objects.boards.remove(&pid);
+        if !made {
+            return;
+        }
+        let objects = self.objects.objects.iter().filter(|(_, object)| object.memory == memory);
+        let objects: Vec<ObjectId> = objects.map(|(id, _)| *id).collect();
+        for id in objects {
+            self.objects.take_away(pid, id);
+            self.memory_bytes -= self.objects.collect(id, actions);
+        }
+    }
+
+    fn check_quota(&self, pid: Pid, more: usize) -> Result<(), Refusal> {
+        let (own, total) = (self.limits.max_objects, self.limits.max_total_objects);
+        let granted = self.objects.granted.get(&pid).map_or(0, BTreeSet::len);
+        if granted + more > own {
+            return Err(refuse(
+                RefusalCode::Limit,
+                format!("process {pid} has {granted} objects: --max-objects is {own}"),
+            ));
+        }
+        if self.objects.len() + more > total {
+            return Err(refuse(
+                RefusalCode::Limit,
+                format!("the run has {} objects: --max-total-objects is {total}", self.objects.len()),
+            ));
+        }
+        // A lease has 29 bits.
+        if u32::try_from(pid.0).ok().and_then(wasmproc_shm::Lease::new).is_none() {
+            return Err(refuse(RefusalCode::Limit, "the run has started too many processes to share objects"));
+        }
+        Ok(())
+    }
+
+    fn charge(&mut self, bytes: u64) -> Result<(), Refusal> {
+        let total = self.memory_bytes.saturating_add(bytes);
+        if total > self.limits.max_total_memory_bytes {
+            let message = format!("{bytes} bytes more would be over the run's --max-total-memory");
+            return Err(refuse(RefusalCode::Limit, message));
+        }
+        self.memory_bytes = total;
+        Ok(())
+    }
+
+    // --- passing on ---
+
+    /// Whether `parent` can pass all these to a child.
+    pub(super) fn check_objects(&self, parent: Pid, ids: &[ObjectId]) -> Result<(), Refusal> {
+        for (index, id) in ids.iter().enumerate() {
+            let object = self.objects.of(parent, *id)?;
+            if object.is_pipe() && ids[..index].contains(id) {
+                return Err(refuse(RefusalCode::Invalid, format!("connection {} can be moved only once", id.0)));
+            }
+        }
+        let distinct: BTreeSet<&ObjectId> = ids.iter().collect();
+        if distinct.len() > self.limits.max_objects {
+            let limit = self.limits.max_objects;
+            return Err(refuse(
+                RefusalCode::Limit,
+                format!("{} objects for a process: --max-objects is {limit}", ids.len()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Passes what was checked to a child. An error means that one of them had no seat left.
+    pub(super) fn pass_objects(&mut self, parent: Pid, child: Pid, ids: &[ObjectId]) -> Result<(), Refusal> {
+        for id in ids {
+            if self.objects.objects.get(id).is_some_and(Object::is_pipe) {
+                self.objects.take_away(parent, *id);
+            }
+            self.objects.grant(child, *id)?;
+        }
+        Ok(())
+    }
+
+    /// A child could not be started: its parent has its connections back.
+    pub(super) fn return_objects(&mut self, child: Pid, parent: Pid) {
+        let ids: Vec<ObjectId> = self.objects.granted.get(&child).into_iter().flatten().copied().collect();
+        for id in ids {
+            if self.objects.objects.get(&id).is_some_and(Object::is_pipe) && self.processes.contains_key(&parent) {
+                self.objects.take_away(child, id);
+                // It was the parent's before, so there is a place for it.
+                let _ = self.objects.grant(parent, id);
+            }
+        }
+    }
+
+    fn issue_ticket(&mut self, pid: Pid, via: ObjectId, object: ObjectId) -> Result<u64, Refusal> {
+        let via = self.carrier(pid, via)?;
+        let is_pipe = self.objects.of(pid, object)?.is_pipe();
+        let Some(carrier) = self.objects.memories.get_mut(&via) else { return Err(no_carrier()) };
+        if carrier.tickets.len() >= MAX_ON_THE_WAY {
+            return Err(refuse(RefusalCode::Limit, "10,000 objects are on their way: redeem their tickets first"));
+        }
+        self.objects.last_ticket += 1;
+        let ticket = self.objects.last_ticket;
+        carrier.tickets.insert(ticket);
+        self.objects.tickets.insert(ticket, Ticket { via, object });
+        if let Some(object) = self.objects.objects.get_mut(&object) {
+            object.tickets += 1;
+        }
+        if is_pipe {
+            self.objects.take_away(pid, object);
+        }
+        Ok(ticket)
+    }
+
+    fn redeem_ticket(&mut self, pid: Pid, via: ObjectId, ticket: u64) -> Result<ObjectId, Refusal> {
+        let via = self.carrier(pid, via)?;
+        let unknown =
+            || refuse(RefusalCode::Denied, format!("there is no ticket {ticket} for this, or it was redeemed"));
+        let object = self.objects.tickets.get(&ticket).filter(|ticket| ticket.via == via).ok_or_else(unknown)?.object;
+        self.check_quota(pid, 1)?;
+        self.objects.grant(pid, object)?;
+        self.objects.tickets.remove(&ticket);
+        if let Some(carrier) = self.objects.memories.get_mut(&via) {
+            carrier.tickets.remove(&ticket);
+        }
+        if let Some(object) = self.objects.objects.get_mut(&object) {
+            object.tickets -= 1;
+        }
+        Ok(object)
+    }
+
+    /// The memory of a queue or pipe that the process has.
+    fn carrier(&self, pid: Pid, via: ObjectId) -> Result<ObjectId, Refusal> {
+        let object = self.objects.of(pid, via)?;
+        match object.spec.layout {
+            Layout::Queue { .. } | Layout::Pipe { .. } => Ok(object.memory),
+            _ => Err(no_carrier()),
+        }
+    }
+
+    fn make_parcel(
+        &mut self,
+        to: Pid,
+        request: u64,
+        via: ObjectId,
+        bytes: u64,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Refusal> {
+        let via = self.carrier(to, via)?;
+        let Some(worker) = self.worker_of(to) else { return Ok(()) };
+        if bytes == 0 || bytes > MAX_QUEUED_BYTES as u64 {
+            return Err(refuse(RefusalCode::TooLarge, format!("a message has at most 64 MiB, not {bytes} bytes")));
+        }
+        let charged = bytes.next_multiple_of(4096);
+        if self.objects.memories.get(&via).is_none_or(|carrier| carrier.parcels.len() >= MAX_ON_THE_WAY) {
+            return Err(refuse(RefusalCode::Limit, "10,000 long messages are on their way: take them first"));
+        }
+        self.charge(charged)?;
+        self.objects.last_ticket += 1;
+        let parcel = self.objects.last_ticket;
+        if let Some(carrier) = self.objects.memories.get_mut(&via) {
+            carrier.parcels.insert(parcel);
+        }
+        self.objects.parcels.insert(parcel, Parcel { via, length: bytes, charged });
+        actions.push(Action::Object(ObjectAction::Parcel { to, worker, request, parcel, bytes }));
+        Ok(())
+    }
+
+    fn unpack_parcel(
+        &mut self,
+        pid: Pid,
+        request: u64,
+        via: ObjectId,
+        parcel: u64,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Refusal> {
+        let via = self.carrier(pid, via)?;
+        let Some(worker) = self.worker_of(pid) else { return Ok(()) };
+        if self.objects.parcels.get(&parcel).is_none_or(|parcel| parcel.via != via) {
+            return Err(refuse(RefusalCode::Denied, "the memory of a long message is not there, or was taken"));
+        }
+        let bytes = self.forget_parcel(parcel);
+        actions.push(Action::Object(ObjectAction::Unpack { worker, request, parcel, bytes }));
+        Ok(())
+    }
+
+    fn forget_parcel(&mut self, parcel: u64) -> u64 {
+        let Some(forgotten) = self.objects.parcels.remove(&parcel) else { return 0 };
+        if let Some(carrier) = self.objects.memories.get_mut(&forgotten.via) {
+            carrier.parcels.remove(&parcel);
+        }
+        self.memory_bytes -= forgotten.charged;
+        forgotten.length
+    }
+
+    // --- leaving ---
+
+    /// A process is gone, or never began.
+    pub(super) fn release_objects(&mut self, pid: Pid, death: Death, actions: &mut Vec<Action>) {
+        self.unblocked(pid);
+        self.objects.boards.remove(&pid);
+        for id in self.objects.granted.remove(&pid).unwrap_or_default() {
+            self.objects.leave(pid, id, death, actions);
+        }
+    }
+
+    fn recovered(&mut self, pid: Pid, id: ObjectId, actions: &mut Vec<Action>) {
+        let Some(object) = self.objects.objects.get_mut(&id) else { return };
+        if let Some(seat) = object.leaving.remove(&pid) {
+            object.free_seat(seat);
+        }
+        self.memory_bytes -= self.objects.collect(id, actions);
+    }
+}
+
+fn no_carrier() -> Refusal {
+    refuse(RefusalCode::Invalid, "only queues and pipes carry objects")
+}

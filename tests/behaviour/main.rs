@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cache;
+mod chaos;
 mod commands;
 mod exit_codes;
 mod gallery;
@@ -13,6 +14,7 @@ mod harness;
 mod killed;
 mod library;
 mod limits;
+mod objects;
 mod processes;
 mod run;
 mod signals;

@@ -4,7 +4,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::in_process;
-use crate::table::{self, median, micros};
+use crate::micros;
+use crate::table::{self, median};
 
 const RUNS: usize = 60;
 

@@ -13,6 +13,7 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 fn main() {
     wasmproc::init();
@@ -48,4 +49,8 @@ fn python() -> &'static Path {
         let answer = asked.expect("python3 is installed").stdout;
         PathBuf::from(String::from_utf8_lossy(&answer).trim())
     })
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
 }

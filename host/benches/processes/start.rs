@@ -3,7 +3,8 @@
 use std::process::Command;
 use std::time::Instant;
 
-use crate::table::{self, median, micros};
+use crate::micros;
+use crate::table::{self, median};
 
 const ROUNDS: usize = 7;
 const STARTS: usize = 200;

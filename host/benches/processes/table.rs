@@ -1,7 +1,5 @@
 //! Numbers in rows, each with its ratio to the first.
 
-use std::time::Duration;
-
 /// The middle one.
 pub(crate) fn median<T: Copy + PartialOrd>(mut values: Vec<T>) -> T {
     values.sort_by(|left, right| left.partial_cmp(right).expect("measurements are numbers"));
@@ -15,8 +13,4 @@ pub(crate) fn print(title: &str, rows: &[(&str, f64)], unit: &str) {
     for (what, value) in rows {
         println!("  {what:<44} {value:>10.1} {unit:<4} {:>8.2} x", value / first);
     }
-}
-
-pub(crate) fn micros(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
 }

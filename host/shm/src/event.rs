@@ -87,9 +87,13 @@ impl<M: Memory> Event<M> {
     /// [`Refused::TimedOut`], [`Refused::Cancelled`].
     pub fn wait(&self, patience: &mut impl Patience<M>) -> Result<(), Refused> {
         let before = self.word().load(Acquire) / ONE_SET;
+        let is_over = |seen: u32| seen & SET != 0 || seen / ONE_SET != before;
+        if self.is_set() || patience.linger(|| is_over(self.word().load(Acquire))) {
+            return Ok(());
+        }
         loop {
             let seen = self.word().load(Acquire);
-            if seen & SET != 0 || seen / ONE_SET != before {
+            if is_over(seen) {
                 return Ok(());
             }
             let marked = seen | SLEEPERS;

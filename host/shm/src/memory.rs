@@ -69,7 +69,8 @@ pub trait Memory {
     type Word: Word<u32>;
     type Long: Word<u64>;
 
-    /// How often to look again before sleeping on an internal lock.
+    /// How long to look again before sleeping on an internal lock, in hints to the processor. Eight times as long for
+    /// other locks.
     const SPINS: u32 = 64;
 
     fn word(&self, at: usize) -> &Self::Word;

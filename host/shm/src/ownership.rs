@@ -83,13 +83,8 @@ impl<'a, M: Memory> Ownership<'a, M> {
 
     #[cold]
     fn acquire_slowly(&self, me: Lease, patience: &mut impl Patience<M>, on: On) -> Result<Acquired, GaveUp> {
-        if on == On::Claim {
-            for _ in 0..M::SPINS {
-                if let Some(acquired) = self.try_acquire_marked(me, 0) {
-                    return Ok(acquired);
-                }
-                std::hint::spin_loop();
-            }
+        if let Some(acquired) = self.look_again(me, on) {
+            return Ok(acquired);
         }
         let mut mark = 0;
         loop {
@@ -110,6 +105,25 @@ impl<'a, M: Memory> Ownership<'a, M> {
             }
             mark = WAITERS;
         }
+    }
+
+    /// Tries for a moment, before it sleeps.
+    fn look_again(&self, me: Lease, on: On) -> Option<Acquired> {
+        // An internal lock is free in no time. Of other locks the holder may be back at once, and each look takes the cache
+        // line from it: so the looks are rare, and become rarer.
+        let (first, last) = if on == On::Claim { (1, M::SPINS) } else { (M::SPINS / 4, M::SPINS * 8) };
+        let (mut pause, mut paused) = (first, 0);
+        while paused < last {
+            if let Some(acquired) = self.try_acquire_marked(me, 0) {
+                return Some(acquired);
+            }
+            (0..pause).for_each(|_| std::hint::spin_loop());
+            paused += pause;
+            if on != On::Claim {
+                pause *= 2;
+            }
+        }
+        None
     }
 
     /// Acquires it if it is free, and sets `mark`.

@@ -34,6 +34,12 @@ pub trait Patience<M: Memory> {
     /// When the waiter should give up. Not before it has been ready to sleep at least once.
     fn sleep(&mut self, memory: &M, at: usize, expected: u32, on: On) -> Result<(), GaveUp>;
 
+    /// Looks for a moment whether something is `ready`, before a sleep is announced: who announces one makes the other side
+    /// call the kernel. Returns whether it is.
+    fn linger(&mut self, _ready: impl Fn() -> bool) -> bool {
+        false
+    }
+
     /// Lets a moment pass without asking anybody for a wake, for one who has something to do for many changes as soon as
     /// for one. Returns whether it did.
     ///

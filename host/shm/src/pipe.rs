@@ -163,15 +163,16 @@ impl<M: Memory> Pipe<M> {
 
     fn wait_readable(&self, patience: &mut impl Patience<M>) -> Result<Readable, Refused> {
         let direction = self.incoming().ok_or(Refused::NotOwner)?;
-        let mut spins = M::SPINS;
+        let mut lingered = false;
         loop {
             if let Some(readable) = direction.readable() {
                 return Ok(readable);
             }
-            if spins > 0 {
-                spins -= 1;
-                std::hint::spin_loop();
-                continue;
+            if !lingered {
+                lingered = true;
+                if patience.linger(|| direction.readable().is_some()) {
+                    continue;
+                }
             }
             let items = direction.signal(ITEMS);
             let expected = items.watch();

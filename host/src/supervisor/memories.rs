@@ -76,8 +76,12 @@ struct Repair {
     seat: u32,
     end: End,
     death: Death,
-    since: Instant,
+    /// Who has been seen to hold the internal lock meanwhile, and since when.
+    standstill: Option<(Possession, Instant)>,
 }
+
+/// An internal lock that is held: which one, by the lease with which number, for the how-manieth time.
+type Possession = (usize, u32, u32);
 
 /// What an action leads to.
 pub(super) enum Consequence {
@@ -93,7 +97,6 @@ impl Memories {
                 match self.grant(to, memory, make, board) {
                     Ok(descriptors) => answer(worker, request, reply, descriptors),
                     Err(error) => {
-                        self.boards.remove(&to);
                         let reason = error.to_string();
                         let made = make.is_some();
                         Consequence::Event(ObjectEvent::NotGranted { to, request, memory, made, reason })
@@ -108,15 +111,16 @@ impl Memories {
                 }
             },
             ObjectAction::Unpack { worker, request, parcel, bytes } => {
-                let file = self.parcels.remove(&parcel).into_iter().collect();
-                answer(worker, request, ObjectReply::Parcel { parcel, bytes }, file)
+                // Without a descriptor the worker says that none is left.
+                let file = self.parcels.get(&parcel).and_then(|file| file.try_clone().ok());
+                answer(worker, request, ObjectReply::Parcel { parcel, bytes }, file.into_iter().collect())
             }
             ObjectAction::Doorbell { worker, request, memory } => {
                 let bell = self.doorbell(memory).into_iter().collect();
                 answer(worker, request, ObjectReply::Doorbell, bell)
             }
             ObjectAction::Recover { pid, object, memory, layout, seat, end, death } => {
-                let repair = Repair { pid, object, memory, layout, seat, end, death, since: Instant::now() };
+                let repair = Repair { pid, object, memory, layout, seat, end, death, standstill: None };
                 self.repair_or_postpone(repair)
             }
             ObjectAction::Close { memory, layout, end } => {
@@ -141,7 +145,7 @@ impl Memories {
                 Consequence::Event(ObjectEvent::Holders(locks.into_iter().filter_map(holder).collect()))
             }
             ObjectAction::CheckStall { memory, layout, at, holder, count } => {
-                self.check_stall(memory, layout, |found| found == (at, holder, count))
+                self.check_stall(memory, layout, (at, holder, count))
             }
             ObjectAction::Alarm(pid) => {
                 if let Some(board) = self.boards.get(&pid) {
@@ -167,10 +171,14 @@ impl Memories {
         let unfinished = std::mem::take(&mut self.unfinished);
         let mut consequences = Vec::new();
         for repair in unfinished {
-            if repair.since.elapsed() > PATIENCE {
-                consequences.push(self.check_stall(repair.memory, repair.layout, |_| true));
+            let Some((possession, since)) = repair.standstill else {
+                consequences.push(self.repair_or_postpone(repair));
+                continue;
+            };
+            if since.elapsed() > PATIENCE {
+                consequences.push(self.check_stall(repair.memory, repair.layout, possession));
             }
-            consequences.push(if repair.since.elapsed() > 2 * PATIENCE {
+            consequences.push(if since.elapsed() > 2 * PATIENCE {
                 // Nobody who could be killed for it holds it: the object was damaged.
                 Consequence::Event(ObjectEvent::Recovered { pid: repair.pid, object: repair.object })
             } else {
@@ -180,14 +188,9 @@ impl Memories {
         consequences
     }
 
-    /// The descriptors of a grant: the board if it is the process's first, and the memory.
+    /// The descriptors of a grant: the board if one is asked for, and the memory.
     fn grant(&mut self, to: Pid, memory: ObjectId, make: Option<Layout>, board: bool) -> io::Result<Vec<OwnedFd>> {
-        let mut descriptors = Vec::with_capacity(2);
-        if board {
-            let (board, file) = Board::create()?;
-            self.boards.insert(to, board);
-            descriptors.push(file);
-        }
+        let board = board.then(Board::create).transpose()?;
         if let Some(layout) = make {
             let file = wasmproc_shm::create(c"wasmproc-object", layout.bytes())?;
             let mut shared = Shared { file, bell: Arc::default(), mapping: None };
@@ -197,7 +200,11 @@ impl Memories {
             self.shared.insert(memory, shared);
         }
         let shared = self.shared.get(&memory).ok_or(io::ErrorKind::NotFound)?;
-        descriptors.push(shared.file.try_clone()?);
+        let mut descriptors = vec![shared.file.try_clone()?];
+        if let Some((board, file)) = board {
+            self.boards.insert(to, board);
+            descriptors.insert(0, file);
+        }
         Ok(descriptors)
     }
 
@@ -209,12 +216,14 @@ impl Memories {
         Ok(copy)
     }
 
+    /// The eventfd of an object, which rings: who asks for it to ring may have no descriptor left to do so itself.
     fn doorbell(&mut self, memory: ObjectId) -> Option<OwnedFd> {
         let shared = self.shared.get(&memory)?;
         if shared.bell.get().is_none() {
             let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
             let _ = shared.bell.set(rustix::event::eventfd(0, flags).ok()?);
         }
+        Bell(shared.bell.clone()).ring();
         shared.bell.get()?.try_clone().ok()
     }
 
@@ -225,10 +234,19 @@ impl Memories {
                 Consequence::Event(ObjectEvent::Recovered { pid: repair.pid, object: repair.object })
             }
             None => {
-                self.unfinished.push(repair);
+                let standstill = self.standstill(&repair);
+                self.unfinished.push(Repair { standstill, ..repair });
                 Consequence::Nothing
             }
         }
+    }
+
+    /// Who holds the internal lock that is in the way of a repair, and since when.
+    fn standstill(&mut self, repair: &Repair) -> Option<(Possession, Instant)> {
+        let mapping = self.shared.get_mut(&repair.memory)?.mapping(repair.layout).ok()?;
+        let possession = *wasmproc_shm::possessions(&mapping, repair.layout).first()?;
+        let same = repair.standstill.filter(|(before, _)| *before == possession);
+        Some(same.unwrap_or_else(|| (possession, Instant::now())))
     }
 
     /// Whether anything was found; `None` if it has to be tried again.
@@ -245,22 +263,19 @@ impl Memories {
         }
     }
 
-    /// Who holds an internal lock of the object, as `accused` says and as that process itself noted.
-    fn check_stall(
-        &mut self,
-        memory: ObjectId,
-        layout: Layout,
-        accused: impl Fn((usize, u32, u32)) -> bool,
-    ) -> Consequence {
+    /// Whether a process holds an internal lock of the object as somebody says, and as that process itself noted.
+    fn check_stall(&mut self, memory: ObjectId, layout: Layout, accused: Possession) -> Consequence {
         let Some(Ok(mapping)) = self.shared.get_mut(&memory).map(|shared| shared.mapping(layout)) else {
             return Consequence::Nothing;
         };
-        let holders = wasmproc_shm::possessions(&mapping, layout).into_iter().filter(|found| accused(*found));
-        let guilty = holders.map(|(_, holder, _)| Pid(u64::from(holder))).find(|pid| {
-            // What stands in the object anybody may have written there.
-            self.boards.get(pid).is_some_and(|board| board.is_inside(memory))
-        });
-        guilty.map_or(Consequence::Nothing, |pid| Consequence::Event(ObjectEvent::Stalled(pid)))
+        let holder = Pid(accused.1.into());
+        let is_so = wasmproc_shm::possessions(&mapping, layout).contains(&accused);
+        // What stands in the object anybody may have written there.
+        if is_so && self.boards.get(&holder).is_some_and(|board| board.is_inside(memory)) {
+            Consequence::Event(ObjectEvent::Stalled(holder))
+        } else {
+            Consequence::Nothing
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod memories;
 mod report;
 mod spawn;
 mod table;
+mod views;
 mod workers;
 mod zygotes;
 
@@ -41,6 +42,7 @@ use controller::Order;
 use memories::{Consequence, Memories};
 use report::Recorder;
 use table::{Action, Event, Table};
+use views::Views;
 use workers::Workers;
 use zygotes::{Which, Zygote};
 
@@ -109,11 +111,7 @@ pub(crate) struct Supervisor<'a> {
     memories: Memories,
     /// Deaths of workers whose birth has not been announced yet, by their number in the run's namespace.
     early_deaths: HashMap<i32, (WaitStatus, Usage)>,
-    /// Views that are being made for starting processes.
-    narrowing: HashMap<u64, Narrowing>,
-    last_ticket: u64,
-    /// Views that are ready, for processes without a worker yet.
-    narrowed: HashMap<Pid, Vec<OwnedFd>>,
+    views: Views,
     /// The run's grants as init passed them on.
     grants: Vec<OwnedFd>,
     expected_grants: usize,
@@ -124,13 +122,6 @@ pub(crate) struct Supervisor<'a> {
     recorder: Recorder,
     broken: Option<Broken>,
     finished: Option<Cause>,
-}
-
-struct Narrowing {
-    pid: Pid,
-    views: Vec<Option<OwnedFd>>,
-    missing: usize,
-    first_ticket: u64,
 }
 
 /// Runs to the end.
@@ -178,9 +169,7 @@ impl<'a> Supervisor<'a> {
             table: Table::new(ingredients.limits, ingredients.components),
             memories: Memories::default(),
             early_deaths: HashMap::new(),
-            narrowing: HashMap::new(),
-            last_ticket: 0,
-            narrowed: HashMap::new(),
+            views: Views::default(),
             grants: Vec::new(),
             expected_grants: ingredients.plan.directories.len(),
             stdin: Some(ingredients.stdin),
@@ -264,7 +253,7 @@ impl<'a> Supervisor<'a> {
                 Action::Notice(line) => self.attendant.warn(&crate::cause::printable(&line)),
                 Action::Ended(record) => {
                     self.memories.forget(record.pid);
-                    self.narrowed.remove(&record.pid);
+                    self.views.forget(record.pid);
                     let report = self.recorder.record(*record);
                     self.attendant.ended(&report);
                 }
@@ -289,7 +278,7 @@ impl<'a> Supervisor<'a> {
             descriptors.extend(self.stdin.take());
         }
         start.stdin = !descriptors.is_empty();
-        let own = self.narrowed.remove(&start.pid);
+        let own = self.views.take(start.pid);
         let result = match own {
             Some(own) => Ok(own),
             None => views.iter().map(|view| self.grants[view.grant].try_clone()).collect::<std::io::Result<Vec<_>>>(),
@@ -319,17 +308,10 @@ impl<'a> Supervisor<'a> {
     }
 
     fn narrow(&mut self, pid: Pid, views: &[View]) {
-        let first_ticket = self.last_ticket + 1;
-        for view in views {
-            self.last_ticket += 1;
-            let ticket = self.last_ticket;
-            let request =
-                ToInit::Narrow { ticket, grant: view.grant, path: view.path.clone(), read_only: view.read_only };
+        for request in self.views.ask(pid, views) {
             // If init is gone, so is the run.
             let _ = self.init.post(&request, Vec::new());
         }
-        let empty = views.iter().map(|_| None).collect();
-        self.narrowing.insert(first_ticket, Narrowing { pid, views: empty, missing: views.len(), first_ticket });
         let _ = watch_also_for_writing(&self.epoll, &self.init, INIT, self.init.has_backlog());
     }
 
@@ -366,7 +348,11 @@ impl<'a> Supervisor<'a> {
                     self.new_zygote(zygote)?;
                 }
             }
-            FromInit::Narrowed { ticket, error } => self.view_made(ticket, descriptors.pop(), error),
+            FromInit::Narrowed { ticket, error } => {
+                if let Some((pid, result)) = self.views.made(ticket, descriptors.pop(), error) {
+                    self.handle(Event::Narrowed(pid, result));
+                }
+            }
             FromInit::Reaped { pid, status, usage } => match self.workers.find(pid) {
                 Some(worker) => self.worker_died(worker, status, usage),
                 // Only a worker whose birth is still to be told can be dead and unknown.
@@ -427,32 +413,6 @@ impl<'a> Supervisor<'a> {
         self.take_messages(worker, usize::MAX);
         self.workers.remove(worker);
         self.handle(Event::Reaped(worker, status, usage));
-    }
-
-    fn view_made(&mut self, ticket: u64, view: Option<OwnedFd>, error: Option<String>) {
-        let Some((&first, _)) = self
-            .narrowing
-            .iter()
-            .find(|(first, narrowing)| (**first..**first + narrowing.views.len() as u64).contains(&ticket))
-        else {
-            return;
-        };
-        if view.is_none()
-            && let Some(narrowing) = self.narrowing.remove(&first)
-        {
-            let reason =
-                format!("a directory can't be passed on: {}", error.unwrap_or_else(|| "no descriptor is left".into()));
-            return self.handle(Event::Narrowed(narrowing.pid, Err(reason)));
-        }
-        let Some(narrowing) = self.narrowing.get_mut(&first) else { return };
-        narrowing.views[(ticket - narrowing.first_ticket) as usize] = view;
-        narrowing.missing -= 1;
-        if narrowing.missing == 0
-            && let Some(narrowing) = self.narrowing.remove(&first)
-        {
-            self.narrowed.insert(narrowing.pid, narrowing.views.into_iter().flatten().collect());
-            self.handle(Event::Narrowed(narrowing.pid, Ok(())));
-        }
     }
 
     fn interrupted(&mut self) {

@@ -21,8 +21,15 @@ pub(crate) struct Spec {
 /// From a worker. Those that answer nothing say so.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ObjectRequest {
-    Create(Spec),
-    Open(ObjectId),
+    /// `board`: this process has none so far.
+    Create {
+        spec: Spec,
+        board: bool,
+    },
+    Open {
+        object: ObjectId,
+        board: bool,
+    },
     /// This process has no handle to it any more. No reply.
     Drop(ObjectId),
     /// For a message that travels through `via`: a number that grants `object`.
@@ -41,6 +48,11 @@ pub(crate) enum ObjectRequest {
     },
     /// That memory, for the one who got the message.
     Unpack {
+        via: ObjectId,
+        parcel: u64,
+    },
+    /// That memory is not needed any more. No reply.
+    Discard {
         via: ObjectId,
         parcel: u64,
     },
@@ -72,7 +84,7 @@ pub(crate) enum Blocker {
 /// To a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ObjectReply {
-    /// With the descriptor of its memory, and before it that of the process's board if it had none so far.
+    /// With the descriptor of its memory, and before it that of the process's board if it asked for one.
     Granted {
         id: ObjectId,
         /// The other end of a pipe that was just made, which this process has too.
@@ -82,7 +94,6 @@ pub(crate) enum ObjectReply {
         spec: Spec,
         end: End,
         seat: u32,
-        board: bool,
     },
     Ticket(u64),
     Redeemed(ObjectId),

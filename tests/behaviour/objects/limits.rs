@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasmproc_test_artifacts::programs;
 
 use super::{has, play_with};
-use crate::harness::{Process, Running, Wasmproc};
+use crate::harness::{Process, Running, Scratch, Wasmproc};
 
 const TEN_AND_TWENTY: [&str; 4] = ["--max-objects", "10", "--max-total-objects", "20"];
 
@@ -49,6 +49,14 @@ fn long_messages_count_as_long_as_they_are_on_their_way() {
 }
 
 #[test]
+fn a_long_message_waits_for_a_descriptor() {
+    let folder = Scratch::new();
+    let grant = format!("{}::/data", folder.path().display());
+    let words = ["run", "--dir", &grant, programs::OBJECT_LIMITS, "a_long_message_waits_for_a_descriptor"];
+    Wasmproc::through_shell("ulimit -n 300; exec \"$@\"", words).output().expect(0);
+}
+
+#[test]
 fn handles_are_refused_at_a_limit_and_those_there_are_go_on() {
     play_with(&[], programs::OBJECT_LIMITS, "handles_until_they_are_refused");
 }
@@ -73,6 +81,7 @@ fn every_scenario_has_its_test() {
         "long_messages_count_as_long_as_they_are_on_their_way",
         "handles_until_they_are_refused",
         "objects_until_the_machine_refuses",
+        "a_long_message_waits_for_a_descriptor",
     ];
     has(programs::OBJECT_LIMITS, &scenarios);
 }

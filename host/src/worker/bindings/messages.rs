@@ -1,5 +1,7 @@
 //! Messages that are too long for a ring: they travel in memory of their own, and the ring carries a note.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use wasmproc_shm::{Batch, Layout, Mapping, Memory, Message};
 
 use super::super::control::Control;
@@ -9,7 +11,7 @@ use super::generated::wasmproc::ipc::types::{Error, ErrorCode};
 use super::objects::error;
 use crate::wire::MAX_QUEUED_BYTES;
 use crate::wire::object::{ObjectId, ObjectReply, ObjectRequest};
-use crate::wire::worker::{Refusal, RefusalCode};
+use crate::wire::worker::{Refusal, RefusalCode, Request};
 
 /// Bytes of a ring unless said otherwise.
 const DEFAULT_CAPACITY_BYTES: u64 = 64 << 10;
@@ -34,51 +36,72 @@ pub(super) fn pack(control: &Control, via: ObjectId, message: &[u8]) -> Result<P
     }
     let request = ObjectRequest::Parcel { via, bytes: message.len() as u64 };
     let (reply, mut descriptors) = control.request_object(request)?.map_err(Failed::Refused)?;
-    let (ObjectReply::Parcel { parcel, .. }, Some(file)) = (reply, descriptors.pop()) else {
-        return Err(no_descriptor());
-    };
-    let mapping = match Mapping::of(&file, message.len(), ()) {
-        Ok(mapping) => mapping,
-        Err(_) => return Err(no_descriptor()),
+    let ObjectReply::Parcel { parcel, .. } = reply else { return Err(nonsense()) };
+    let parcel = Parcel { note: parcel.to_le_bytes(), parcel };
+    let mapping = descriptors.pop().and_then(|file| Mapping::of(&file, message.len(), ()).ok());
+    let Some(mapping) = mapping else {
+        discard(control, via, parcel.parcel)?;
+        return Err(no_room());
     };
     mapping.write(0, message);
-    Ok(Parcel { note: parcel.to_le_bytes(), parcel })
+    Ok(parcel)
 }
 
-/// Gives up a message that was not sent after all.
-pub(super) fn discard(control: &Control, via: ObjectId, parcel: &Parcel) {
-    // If the supervisor is gone, so is the memory.
-    let _ = control.request_object(ObjectRequest::Unpack { via, parcel: parcel.parcel });
+/// Gives up a message that was not sent after all, or was taken out of its memory.
+fn discard(control: &Control, via: ObjectId, parcel: u64) -> Result<(), Failed> {
+    Ok(control.notify(Request::Object(ObjectRequest::Discard { via, parcel }))?)
 }
 
-/// The message that a note is about.
-fn unpack(control: &Control, via: ObjectId, note: &[u8]) -> Result<Vec<u8>, Failed> {
-    let parcel = note.try_into().map(u64::from_le_bytes).unwrap_or(0);
+impl Parcel {
+    /// Gives up what was not sent after all.
+    pub(super) fn discard(self, control: &Control, via: ObjectId) {
+        // If the supervisor is gone, so is the memory.
+        let _ = discard(control, via, self.parcel);
+    }
+}
+
+/// The message in a parcel, which stays where it is if there is no room for it here.
+fn unpack(control: &Control, via: ObjectId, parcel: u64) -> Result<Vec<u8>, Failed> {
     let (reply, mut descriptors) =
         control.request_object(ObjectRequest::Unpack { via, parcel })?.map_err(Failed::Refused)?;
-    let (ObjectReply::Parcel { bytes, .. }, Some(file)) = (reply, descriptors.pop()) else {
-        return Err(no_descriptor());
-    };
+    let ObjectReply::Parcel { bytes, .. } = reply else { return Err(nonsense()) };
     let length = usize::try_from(bytes).unwrap_or(usize::MAX).min(MAX_QUEUED_BYTES);
     let mut message = Vec::new();
-    let mapping = Mapping::of(&file, length, ()).map_err(|_| no_descriptor())?;
-    if message.try_reserve_exact(length).is_err() {
-        return Err(no_descriptor());
-    }
+    let mapping = descriptors.pop().and_then(|file| Mapping::of(&file, length, ()).ok()).ok_or_else(no_room)?;
+    message.try_reserve_exact(length).map_err(|_| no_room())?;
     mapping.append_to(0, length, &mut message);
+    discard(control, via, parcel)?;
     Ok(message)
 }
 
-fn no_descriptor() -> Failed {
+fn no_room() -> Failed {
     let message = "this process has no descriptor or memory left for a long message".to_owned();
     Failed::Refused(Refusal { code: RefusalCode::Limit, message })
 }
 
+fn nonsense() -> Failed {
+    Failed::Broken(wasmtime::Error::msg("the supervisor answered another question"))
+}
+
 impl Host {
-    /// The one message of a batch, wherever it is.
+    /// The one message of a batch, wherever it is. One that there is no room for is the first that the process gets next
+    /// time, see [`left_message`].
     pub(super) fn message_of(&self, shared: &Shared, batch: Batch) -> Result<Vec<u8>, Failed> {
-        if batch.elsewhere { unpack(&self.control, shared.id, &batch.bytes) } else { Ok(batch.bytes) }
+        if !batch.elsewhere {
+            return Ok(batch.bytes);
+        }
+        let parcel = batch.bytes.as_slice().try_into().map_or(0, u64::from_le_bytes);
+        let message = unpack(&self.control, shared.id, parcel);
+        let left = matches!(&message, Err(Failed::Refused(refusal)) if refusal.code == RefusalCode::Limit);
+        shared.parcel.store(if left { parcel } else { 0 }, Relaxed);
+        message
     }
+}
+
+/// A message that was taken before, for which there was no room then.
+pub(super) fn left_message(shared: &Shared) -> Option<Batch> {
+    let parcel = shared.parcel.load(Relaxed);
+    (parcel != 0).then(|| Batch { bytes: parcel.to_le_bytes().to_vec(), lengths: vec![8], elsewhere: true })
 }
 
 /// How long a ring is for whom asks for that many bytes: a power of two.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use wasmproc_shm::{Batch, Layout, Message, Refused};
+use wasmproc_shm::{Layout, Message, Refused};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, WasmList};
 use wasmtime_wasi::p2::DynPollable;
@@ -12,7 +12,7 @@ use super::super::host::Host;
 use super::super::objects::{Interest, Opened, Shared, Wait};
 use super::generated::wasmproc::ipc::pipe as wit;
 use super::generated::wasmproc::ipc::types::{Error, ErrorCode};
-use super::messages;
+use super::messages::{self, left_message};
 use super::objects::{Answer, error, failed, opened, refused};
 use crate::wire::object::ObjectId;
 
@@ -61,7 +61,7 @@ fn send(host: &Host, connection: &Resource<Connection>, message: &[u8], timeout:
     };
     let result = pipe.send(parcel.note(), &mut wait);
     if result.is_err() {
-        messages::discard(&host.control, shared.id, &parcel);
+        parcel.discard(&host.control, shared.id);
     }
     Ok(result.map_err(|why| one_way(shared, why, &wait)))
 }
@@ -103,8 +103,10 @@ impl wit::HostConnection for Host {
     fn recv(&mut self, connection: Resource<Connection>, timeout: Option<u64>) -> Answer<Vec<u8>> {
         let (shared, pipe) = owned!(self, connection.rep());
         let mut wait = self.objects.wait(shared, timeout);
-        let mut batch = Batch::default();
-        if let Err(why) = pipe.receive(&mut batch, &mut wait) {
+        let mut batch = left_message(shared).unwrap_or_default();
+        if !batch.elsewhere
+            && let Err(why) = pipe.receive(&mut batch, &mut wait)
+        {
             return Ok(Err(one_way(shared, why, &wait)));
         }
         self.message_of(shared, batch).map(Ok).or_else(failed)
@@ -112,6 +114,9 @@ impl wit::HostConnection for Host {
 
     fn poll(&mut self, connection: Resource<Connection>, timeout: Option<u64>) -> Answer<bool> {
         let (shared, pipe) = owned!(self, connection.rep());
+        if left_message(shared).is_some() {
+            return Ok(Ok(true));
+        }
         let mut wait = self.objects.wait(shared, timeout);
         Ok(match pipe.wait(&mut wait) {
             Ok(()) => Ok(true),

@@ -1,6 +1,6 @@
 //! `wasmproc:ipc/queue`.
 
-use wasmproc_shm::{Batch, Layout, Message, Refused, Tasks};
+use wasmproc_shm::{Layout, Message, Refused, Tasks};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, WasmList};
 use wasmtime_wasi::p2::DynPollable;
@@ -9,7 +9,7 @@ use super::super::host::Host;
 use super::super::objects::{Interest, Opened, Shared};
 use super::generated::wasmproc::ipc::queue as wit;
 use super::generated::wasmproc::ipc::types::{Error, ErrorCode};
-use super::messages;
+use super::messages::{self, left_message};
 use super::objects::{Answer, error, failed, opened, refused};
 use crate::wire::object::ObjectId;
 
@@ -48,7 +48,7 @@ fn put(host: &Host, queue: &Resource<Queue>, message: &[u8], timeout: Option<u64
     };
     let result = queue.put(parcel.note(), &mut wait);
     if result.is_err() {
-        messages::discard(&host.control, shared.id, &parcel);
+        parcel.discard(&host.control, shared.id);
     }
     Ok(result.map_err(|why| refused(shared, why, &wait)))
 }
@@ -94,8 +94,10 @@ impl wit::HostQueue for Host {
     fn get(&mut self, queue: Resource<Queue>, timeout: Option<u64>) -> Answer<Vec<u8>> {
         let (shared, queue) = opened!(self, queue.rep(), Queue);
         let mut wait = self.objects.wait(shared, timeout);
-        let mut batch = Batch::default();
-        if let Err(why) = queue.get(1, 0, &mut batch, &mut wait) {
+        let mut batch = left_message(shared).unwrap_or_default();
+        if !batch.elsewhere
+            && let Err(why) = queue.get(1, 0, &mut batch, &mut wait)
+        {
             return Ok(Err(refused(shared, why, &wait)));
         }
         self.message_of(shared, batch).map(Ok).or_else(failed)
@@ -107,8 +109,10 @@ impl wit::HostQueue for Host {
             return Ok(Err(error(ErrorCode::Invalid, format!("{}: get-many takes at least one", shared.name()))));
         }
         let mut wait = self.objects.wait(shared, timeout);
-        let mut batch = Batch::default();
-        if let Err(why) = queue.get(max_items as usize, BATCH_BYTES, &mut batch, &mut wait) {
+        let mut batch = left_message(shared).unwrap_or_default();
+        if !batch.elsewhere
+            && let Err(why) = queue.get(max_items as usize, BATCH_BYTES, &mut batch, &mut wait)
+        {
             return Ok(Err(refused(shared, why, &wait)));
         }
         if !batch.elsewhere {

@@ -63,7 +63,7 @@ impl Objects {
 
     /// Makes an object. For a pipe that is its first end; the number of the second is returned beside.
     pub(super) fn create(&mut self, layout: Layout, reentrant: bool) -> Result<(Handle, Option<ObjectId>), Failed> {
-        self.ask(ObjectRequest::Create(Spec { layout, reentrant }))
+        self.ask(ObjectRequest::Create { spec: Spec { layout, reentrant }, board: self.board.is_none() })
     }
 
     /// Another handle to an object that this process has.
@@ -74,7 +74,7 @@ impl Objects {
             }
             return self.add(shared);
         }
-        Ok(self.ask(ObjectRequest::Open(id))?.0)
+        Ok(self.ask(ObjectRequest::Open { object: id, board: self.board.is_none() })?.0)
     }
 
     /// The object behind a handle. `None` for a number that is none.
@@ -132,26 +132,49 @@ impl Objects {
         if self.handles.len() - self.free.len() >= MAX_HANDLES {
             return Err(refuse(RefusalCode::Limit, format!("this process has {MAX_HANDLES} handles: drop some")));
         }
+        let is_new = matches!(request, ObjectRequest::Create { .. });
         let (reply, descriptors) = self.control.request_object(request)?.map_err(Failed::Refused)?;
-        let ObjectReply::Granted { id, other, memory, spec, end, seat, board } = reply else {
+        let ObjectReply::Granted { id, other, memory, spec, end, seat } = reply else {
             return Err(Failed::Broken(wasmtime::Error::msg("the supervisor answered another question")));
         };
-        let mut descriptors = descriptors.into_iter();
-        if board {
-            let file = next(&mut descriptors)?;
-            self.board = Some(Arc::new(Board::open(&file)?));
+        let granted = self.map(id, memory, spec, descriptors).and_then(|(map, board, me)| {
+            let opened = Opened::new(map, spec.layout, me, Seat(seat), end);
+            let shared = Arc::new(Shared::new(id, spec, opened, board));
+            let handle = self.add(shared.clone())?;
+            self.by_id.insert(id, shared);
+            Ok((handle, other))
+        });
+        if granted.is_err() && is_new {
+            // Nobody knows it.
+            for id in [Some(id), other].into_iter().flatten() {
+                self.control.notify(Request::Object(ObjectRequest::Drop(id)))?;
+            }
         }
-        let file = next(&mut descriptors)?;
-        let (Some(board), Some(me)) = (self.board.clone(), self.me) else {
-            return Err(Failed::Broken(wasmtime::Error::msg("the supervisor gave no board")));
+        granted
+    }
+
+    /// Maps an object that was granted, and before it the board if this process had none.
+    fn map(
+        &mut self,
+        id: ObjectId,
+        memory: ObjectId,
+        spec: Spec,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(Map, Arc<Board>, Lease), Failed> {
+        let no_room = |what: &str, error| refuse(RefusalCode::Limit, format!("{what} can't be mapped: {error}"));
+        let mut descriptors = descriptors.into_iter();
+        let board = match &self.board {
+            Some(board) => board.clone(),
+            None => {
+                let board = Board::open(&next(&mut descriptors)?).map_err(|error| no_room("the board", error))?;
+                self.board.insert(Arc::new(board)).clone()
+            }
         };
+        let me = self.me.ok_or_else(|| Failed::Broken(wasmtime::Error::msg("this process is no lease")))?;
         let doorbell = Doorbell::new(self.control.clone(), board.clone(), id, memory);
-        let map: Map = Mapping::new(&file, spec.layout, doorbell)
-            .map_err(|error| refuse(RefusalCode::Limit, format!("object {} can't be mapped: {error}", id.0)))?;
-        let opened = Opened::new(map, spec.layout, me, Seat(seat), end);
-        let shared = Arc::new(Shared::new(id, spec, opened, board));
-        self.by_id.insert(id, shared.clone());
-        Ok((self.add(shared)?, other))
+        let map = Mapping::new(&next(&mut descriptors)?, spec.layout, doorbell)
+            .map_err(|error| no_room(&format!("object {}", id.0), error))?;
+        Ok((map, board, me))
     }
 
     fn add(&mut self, shared: Arc<Shared>) -> Result<Handle, Failed> {

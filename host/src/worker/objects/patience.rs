@@ -4,6 +4,7 @@
 //! time, not the wait. A long wait for a lock without a time-out is reported, for it may be part of a circle. An
 //! internal lock that doesn't come free is reported too, and given up in the end.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use wasmproc_shm::{Expected, GaveUp, On, Patience, now, possessions, sleep};
@@ -19,6 +20,13 @@ const FIRST_SLICE: Duration = Duration::from_secs(1);
 const SLICE: Duration = Duration::from_secs(30);
 /// The kernel makes some tens of microseconds more of it.
 const NAP: Duration = Duration::from_micros(20);
+/// How long to look before sleeping: about as long as it takes to wake somebody on an idle processor.
+const LINGER: Duration = Duration::from_micros(40);
+/// How often to look between two looks at the clock.
+const LOOKS: u32 = 32;
+/// After so many waits that have lingered in vain, only one of `SELDOM` lingers.
+const VAIN: u32 = 3;
+const SELDOM: u32 = 32;
 /// How long an internal lock may be held before its holder is reported, and before the wait for it is given up.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 const STUCK_AFTER: Duration = Duration::from_secs(5);
@@ -157,6 +165,31 @@ impl Patience<Map> for Wait<'_> {
             self.slice = SLICE;
         }
         if self.called_off() { Err(GaveUp::Cancelled) } else { Ok(()) }
+    }
+
+    fn linger(&mut self, ready: impl Fn() -> bool) -> bool {
+        if self.limit == Limit::Try {
+            return false;
+        }
+        let vain = self.shared.vain.fetch_add(1, Relaxed);
+        if vain >= VAIN && !vain.is_multiple_of(SELDOM) {
+            return false;
+        }
+        let end = now() + LINGER;
+        loop {
+            for _ in 0..LOOKS {
+                if ready() {
+                    self.shared.vain.store(0, Relaxed);
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if now() >= end {
+                return false;
+            }
+            // Whom this one waits for may want this very processor.
+            std::thread::yield_now();
+        }
     }
 
     #[cold]

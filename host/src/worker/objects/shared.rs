@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use wasmproc_shm::{
@@ -26,6 +26,10 @@ pub(in super::super) struct Shared {
     /// Of a lock: which handle holds it.
     pub(in super::super) hold: Hold,
     pub(super) handles: AtomicU32,
+    /// How many waits in a row were not over after a moment's lingering.
+    pub(super) vain: AtomicU32,
+    /// The parcel of a message that was taken and could not be unpacked so far; 0 for none.
+    pub(in super::super) parcel: AtomicU64,
     /// It is an end of a pipe, and somebody else has it now.
     pub(in super::super) moved: AtomicBool,
 }
@@ -66,6 +70,8 @@ impl Shared {
             board,
             hold: Hold::default(),
             handles: AtomicU32::new(0),
+            vain: AtomicU32::new(0),
+            parcel: AtomicU64::new(0),
             moved: AtomicBool::new(false),
         }
     }

@@ -4,6 +4,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use tokio::io::Interest as Readiness;
@@ -45,8 +46,9 @@ impl Watch {
             (Opened::Condition(condition), Interest::Since(before)) => condition.poll(before),
             (Opened::Barrier(barrier), Interest::Since(before)) => barrier.poll(before),
             (Opened::Queue(queue), Interest::Give) => queue.poll_room(),
-            (Opened::Queue(queue), _) => queue.poll_items(),
             (Opened::Pipe(pipe), Interest::Give) => pipe.poll_send(),
+            _ if self.shared.parcel.load(Relaxed) != 0 => true,
+            (Opened::Queue(queue), _) => queue.poll_items(),
             (Opened::Pipe(pipe), _) => pipe.poll_receive(),
             (Opened::Condition(_) | Opened::Barrier(_) | Opened::Cells(_), _) => true,
         }

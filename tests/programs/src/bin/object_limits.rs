@@ -14,6 +14,7 @@ scenarios!(
     long_messages_count_as_long_as_they_are_on_their_way,
     handles_until_they_are_refused,
     objects_until_the_machine_refuses,
+    a_long_message_waits_for_a_descriptor,
 );
 
 fn ten_objects() -> Result<Vec<Event>, Error> {
@@ -168,5 +169,34 @@ fn objects_until_the_machine_refuses() -> Result<(), Error> {
     }
     let lock = Lock::new()?;
     drop(lock.acquire()?);
+    Ok(())
+}
+
+/// Has `/data` to open files in.
+fn a_long_message_waits_for_a_descriptor() -> Result<(), Error> {
+    let queue = ByteQueue::new()?;
+    let (sending, receiving) = byte_pipe(None)?;
+    queue.put(&[1; 200_000])?;
+    queue.put(b"short")?;
+    sending.send(&[2; 200_000])?;
+    let file = std::fs::File::create("/data/file").expect("it is granted");
+    let mut open: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/data/file").ok()).collect();
+    assert!(open.len() < 10_000, "there is a limit");
+    for _ in 0..3 {
+        assert_eq!(refusal(queue.get()), Limit);
+        assert_eq!(refusal(receiving.recv()), Limit);
+        assert_eq!(refusal(queue.try_put(&[3; 200_000])), Limit, "nor can one be sent");
+        assert_eq!(refusal(Lock::new()), Limit);
+    }
+    assert!(receiving.poll(std::time::Duration::ZERO)?, "it is still there");
+    open.truncate(open.len() / 2);
+    assert_eq!(queue.get()?, [1; 200_000]);
+    assert_eq!(queue.get()?, b"short");
+    assert_eq!(receiving.recv()?, [2; 200_000]);
+    assert_eq!(queue.try_get()?, None);
+    queue.put(&[4; 200_000])?;
+    assert_eq!(queue.get()?, [4; 200_000]);
+    drop(Lock::new()?);
+    drop(file);
     Ok(())
 }

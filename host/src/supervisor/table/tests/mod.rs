@@ -10,7 +10,7 @@ use wasmproc_sandbox::{Usage, WaitStatus};
 
 use super::{Action, Event, ObjectAction, ObjectEvent, Phase, Table, main_start};
 use crate::supervisor::spawn::{Component, Limits, Plan};
-use crate::wire::object::ObjectId;
+use crate::wire::object::{ObjectId, ObjectReply};
 use crate::wire::worker::{FromWorker, Output, Reply, Request, Spawn, Target, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::{Cause, Pid};
@@ -27,6 +27,9 @@ struct World {
     ended: Vec<(Pid, Cause)>,
     finished: Option<Cause>,
     requests: u64,
+    /// What has to be recovered is held by somebody, so that it takes a while.
+    busy: bool,
+    unrecovered: Vec<(Pid, ObjectId)>,
     /// Memories that were made and not freed.
     memories: BTreeSet<ObjectId>,
     /// What the locks say of their holders.
@@ -70,6 +73,8 @@ impl World {
             ended: Vec::new(),
             finished: None,
             requests: 0,
+            busy: false,
+            unrecovered: Vec::new(),
             memories: BTreeSet::new(),
             holders: HashMap::new(),
             closed_ends: 0,
@@ -117,8 +122,9 @@ impl World {
                     self.memories.insert(memory);
                 }
                 assert!(self.memories.contains(&memory), "what is granted is there");
-                self.heard.push((to, ToWorker::Reply { request, result: Ok(Reply::Object(reply)) }));
+                self.answer(to, request, reply);
             }
+            ObjectAction::Recover { pid, object, .. } if self.busy => self.unrecovered.push((pid, object)),
             ObjectAction::Recover { pid, object, .. } => {
                 self.handle(Event::Object(ObjectEvent::Recovered { pid, object }));
             }
@@ -129,11 +135,25 @@ impl World {
                 self.handle(Event::Object(ObjectEvent::Holders(holders)));
             }
             ObjectAction::Alarm(pid) => self.alarmed.push(pid),
-            ObjectAction::Parcel { .. }
-            | ObjectAction::Unpack { .. }
-            | ObjectAction::Doorbell { .. }
-            | ObjectAction::FreeParcel(_)
-            | ObjectAction::CheckStall { .. } => {}
+            ObjectAction::Parcel { to, request, parcel, bytes, .. } => {
+                self.answer(to, request, ObjectReply::Parcel { parcel, bytes });
+            }
+            ObjectAction::Unpack { worker, request, parcel, bytes } => {
+                let to = self.alive[&worker].expect("a worker that asks has a process");
+                self.answer(to, request, ObjectReply::Parcel { parcel, bytes });
+            }
+            ObjectAction::Doorbell { .. } | ObjectAction::FreeParcel(_) | ObjectAction::CheckStall { .. } => {}
+        }
+    }
+
+    fn answer(&mut self, to: Pid, request: u64, reply: ObjectReply) {
+        self.heard.push((to, ToWorker::Reply { request, result: Ok(Reply::Object(reply)) }));
+    }
+
+    /// What was held is free: what could not be recovered can be now.
+    fn finish_recoveries(&mut self) {
+        for (pid, object) in std::mem::take(&mut self.unrecovered) {
+            self.handle(Event::Object(ObjectEvent::Recovered { pid, object }));
         }
     }
 

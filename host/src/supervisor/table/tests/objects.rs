@@ -13,6 +13,10 @@ use crate::wire::worker::{RefusalCode, Reply, Request, ToWorker};
 const PIPE: Layout = Layout::Pipe { capacity_bytes: 4096, duplex: false };
 const QUEUE: Layout = Layout::Queue { capacity_bytes: 4096, max_items: 10, seats: 0 };
 
+fn create(layout: Layout) -> ObjectRequest {
+    ObjectRequest::Create { spec: Spec { layout, reentrant: false }, board: false }
+}
+
 impl World {
     fn running() -> World {
         let mut world = World::new(10);
@@ -39,7 +43,7 @@ impl World {
 
     /// Makes an object and returns its number, and that of the other end if it is a pipe.
     fn make(&mut self, pid: Pid, layout: Layout) -> (ObjectId, Option<ObjectId>) {
-        match self.ask(pid, ObjectRequest::Create(Spec { layout, reentrant: false })) {
+        match self.ask(pid, create(layout)) {
             Ok(ObjectReply::Granted { id, other, .. }) => (id, other),
             other => panic!("{other:?} is no object"),
         }
@@ -52,7 +56,7 @@ impl World {
     }
 
     fn can_open(&mut self, pid: Pid, id: ObjectId) -> bool {
-        self.ask(pid, ObjectRequest::Open(id)).is_ok()
+        self.ask(pid, ObjectRequest::Open { object: id, board: false }).is_ok()
     }
 
     fn ticket(&mut self, pid: Pid, via: ObjectId, object: ObjectId) -> u64 {
@@ -156,6 +160,45 @@ fn a_ticket_grants_once_and_only_through_its_queue() {
 }
 
 #[test]
+fn what_is_being_cleaned_up_after_a_process_is_not_granted_to_it_again() {
+    let mut world = World::running();
+    let (queue, _) = world.make(MAIN, QUEUE);
+    let (semaphore, _) = world.make(MAIN, Layout::Semaphore { permits: 1, bounded: true, seats: 0 });
+    let child = world.child_with(MAIN, &[queue, semaphore]);
+    let ticket = world.ticket(MAIN, queue, semaphore);
+    world.busy = true;
+    world.tell(child, ObjectRequest::Drop(semaphore));
+    let redeem = || ObjectRequest::Redeem { via: queue, ticket };
+    assert_eq!(world.ask(child, redeem()), Err(RefusalCode::Limit));
+
+    world.busy = false;
+    world.finish_recoveries();
+    assert_eq!(world.ask(child, redeem()), Ok(ObjectReply::Redeemed(semaphore)));
+}
+
+#[test]
+fn a_long_message_stays_until_its_taker_says_that_it_has_it() {
+    let mut world = World::running();
+    let before = world.table.memory_bytes;
+    let (queue, _) = world.make(MAIN, QUEUE);
+    let own = world.table.memory_bytes;
+    let Ok(ObjectReply::Parcel { parcel, .. }) = world.ask(MAIN, ObjectRequest::Parcel { via: queue, bytes: 10_000 })
+    else {
+        panic!("there is room for it");
+    };
+    assert!(world.table.memory_bytes > own);
+    for _ in 0..2 {
+        let unpacked = world.ask(MAIN, ObjectRequest::Unpack { via: queue, parcel });
+        assert_eq!(unpacked, Ok(ObjectReply::Parcel { parcel, bytes: 10_000 }));
+    }
+    world.tell(MAIN, ObjectRequest::Discard { via: queue, parcel });
+    assert_eq!(world.table.memory_bytes, own);
+    assert_eq!(world.ask(MAIN, ObjectRequest::Unpack { via: queue, parcel }), Err(RefusalCode::Denied));
+    world.tell(MAIN, ObjectRequest::Drop(queue));
+    assert_eq!(world.table.memory_bytes, before);
+}
+
+#[test]
 fn a_ticket_keeps_its_object_alive_and_dies_with_its_queue() {
     let mut world = World::running();
     let (queue, _) = world.make(MAIN, QUEUE);
@@ -178,15 +221,14 @@ fn objects_are_limited_for_each_process_and_for_the_run() {
     for _ in 0..8 {
         world.make(MAIN, Layout::Event);
     }
-    let create = || ObjectRequest::Create(Spec { layout: Layout::Event, reentrant: false });
-    assert_eq!(world.ask(MAIN, create()), Err(RefusalCode::Limit), "8 for a process");
+    assert_eq!(world.ask(MAIN, create(Layout::Event)), Err(RefusalCode::Limit), "8 for a process");
     for _ in 0..4 {
         world.make(child, Layout::Event);
     }
-    assert_eq!(world.ask(child, create()), Err(RefusalCode::Limit), "12 for the run");
+    assert_eq!(world.ask(child, create(Layout::Event)), Err(RefusalCode::Limit), "12 for the run");
     let huge = Layout::Queue { capacity_bytes: 1 << 27, max_items: 1, seats: 0 };
     world.tell(child, ObjectRequest::Drop(ObjectId(12)));
-    let huge = world.ask(child, ObjectRequest::Create(Spec { layout: huge, reentrant: false }));
+    let huge = world.ask(child, create(huge));
     assert_eq!(huge, Err(RefusalCode::Limit), "64 MiB for the run");
 }
 

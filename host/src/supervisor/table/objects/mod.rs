@@ -10,9 +10,8 @@
 //!
 //! An end of a pipe is an object of its own that at most one process has: granting it moves it. Both ends lie in one
 //! memory, which goes with the second one.
-//!
-//! A ticket is bound to the queue or pipe that its message travels in, and goes with it. It keeps its object alive, and
-//! grants it once.
+
+mod passing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,17 +22,15 @@ use crate::Pid;
 use crate::supervisor::spawn::refuse;
 use crate::wire::object::{ObjectId, ObjectReply, ObjectRequest, Spec};
 use crate::wire::worker::{Refusal, RefusalCode, Reply};
-use crate::wire::{MAX_QUEUED_BYTES, zygote::WorkerId};
+use crate::wire::zygote::WorkerId;
 
-/// Tickets and parcels of one queue or pipe that are on their way.
-const MAX_ON_THE_WAY: usize = 10_000;
 /// The most processes that can have an object in which each has a seat.
 const MAX_SEATS: usize = 1 << 16;
 
 /// What the supervisor does with memories.
 #[derive(Debug, PartialEq)]
 pub(crate) enum ObjectAction {
-    /// Send this reply with the memory, made now if a layout is given, and the process's board if it has none.
+    /// Send this reply with the memory, made now if a layout is given, and before it a board if the process asked for one.
     Grant {
         to: Pid,
         worker: WorkerId,
@@ -51,7 +48,7 @@ pub(crate) enum ObjectAction {
         parcel: u64,
         bytes: u64,
     },
-    /// Send that memory to the one who got the message, and keep it no longer.
+    /// Send that memory to the one who got the message.
     Unpack {
         worker: WorkerId,
         request: u64,
@@ -131,8 +128,6 @@ pub(super) struct Objects {
     granted: HashMap<Pid, BTreeSet<ObjectId>>,
     tickets: HashMap<u64, Ticket>,
     parcels: HashMap<u64, Parcel>,
-    /// Processes that have a board.
-    boards: BTreeSet<Pid>,
     last_object: u64,
     last_ticket: u64,
 }
@@ -240,6 +235,12 @@ impl Objects {
         if object.holders.contains_key(&pid) {
             return Ok(());
         }
+        // What it held is found by its number: what it holds anew would be taken for that.
+        if object.leaving.contains_key(&pid) {
+            let name = object.spec.layout.name();
+            let message = format!("{name} {} is being cleaned up after this process: try again", id.0);
+            return Err(refuse(RefusalCode::Limit, message));
+        }
         let seat = object.take_seat().ok_or_else(|| {
             let name = object.spec.layout.name();
             refuse(RefusalCode::Limit, format!("{name} {} is in the hands of as many processes as it has seats", id.0))
@@ -307,6 +308,14 @@ impl Objects {
     }
 }
 
+/// Who asked for an object, and whether it needs a board too.
+#[derive(Clone, Copy)]
+struct Asked {
+    pid: Pid,
+    request: u64,
+    board: bool,
+}
+
 impl Table {
     pub(super) fn object_request(
         &mut self,
@@ -317,8 +326,8 @@ impl Table {
         actions: &mut Vec<Action>,
     ) {
         let result = match request {
-            ObjectRequest::Create(spec) => self.create_object(pid, id, spec, actions),
-            ObjectRequest::Open(object) => self.open_object(pid, id, object, actions),
+            ObjectRequest::Create { spec, board } => self.create_object(pid, id, spec, board, actions),
+            ObjectRequest::Open { object, board } => self.open_object(pid, id, object, board, actions),
             ObjectRequest::Drop(object) => {
                 if let Some(granted) = self.objects.granted.get_mut(&pid) {
                     granted.remove(&object);
@@ -334,6 +343,7 @@ impl Table {
             }),
             ObjectRequest::Parcel { via, bytes } => self.make_parcel(pid, id, via, bytes, actions),
             ObjectRequest::Unpack { via, parcel } => self.unpack_parcel(pid, id, via, parcel, actions),
+            ObjectRequest::Discard { via, parcel } => self.discard_parcel(pid, via, parcel, actions),
             ObjectRequest::Doorbell(object) => self.objects.of(pid, object).map(|object| object.memory).map(|memory| {
                 if let Some(worker) = self.worker_of(pid) {
                     actions.push(Action::Object(ObjectAction::Doorbell { worker, request: id, memory }));
@@ -387,6 +397,7 @@ impl Table {
         pid: Pid,
         request: u64,
         mut spec: Spec,
+        board: bool,
         actions: &mut Vec<Action>,
     ) -> Result<(), Refusal> {
         spec.layout = spec.layout.with_seats(self.limits.max_processes.min(MAX_SEATS) as u32);
@@ -408,38 +419,36 @@ impl Table {
         if let Some(second) = second {
             self.objects.grant(pid, second)?;
         }
-        self.send_grant(pid, request, first, second, true, actions);
+        self.send_grant(Asked { pid, request, board }, first, Some(second), actions);
         Ok(())
     }
 
-    fn open_object(&mut self, pid: Pid, request: u64, id: ObjectId, actions: &mut Vec<Action>) -> Result<(), Refusal> {
-        self.objects.of(pid, id)?;
-        self.send_grant(pid, request, id, None, false, actions);
-        Ok(())
-    }
-
-    fn send_grant(
+    fn open_object(
         &mut self,
-        to: Pid,
+        pid: Pid,
         request: u64,
         id: ObjectId,
-        other: Option<ObjectId>,
-        make: bool,
+        board: bool,
         actions: &mut Vec<Action>,
-    ) {
+    ) -> Result<(), Refusal> {
+        self.objects.of(pid, id)?;
+        self.send_grant(Asked { pid, request, board }, id, None, actions);
+        Ok(())
+    }
+
+    /// Sends an object that the process has. `made`: just now, with this other end if it is a pipe.
+    fn send_grant(&mut self, asked: Asked, id: ObjectId, made: Option<Option<ObjectId>>, actions: &mut Vec<Action>) {
+        let Asked { pid: to, request, board } = asked;
         let Some(worker) = self.worker_of(to) else { return };
         let Some(object) = self.objects.objects.get(&id) else { return };
         let Some(&seat) = object.holders.get(&to) else { return };
         let (memory, spec, end) = (object.memory, object.spec, object.end);
-        let board = self.objects.boards.insert(to);
-        let reply = ObjectReply::Granted { id, other, memory, spec, end, seat, board };
-        let make = make.then_some(spec.layout);
+        let reply = ObjectReply::Granted { id, other: made.flatten(), memory, spec, end, seat };
+        let make = made.map(|_| spec.layout);
         actions.push(Action::Object(ObjectAction::Grant { to, worker, request, reply, memory, make, board }));
     }
 
     fn not_granted(&mut self, pid: Pid, memory: ObjectId, made: bool, actions: &mut Vec<Action>) {
-        // It may have been the board for which there was nothing left.
-        self.objects.boards.remove(&pid);
         if !made {
             return;
         }
@@ -483,157 +492,11 @@ impl Table {
         Ok(())
     }
 
-    // --- passing on ---
-
-    /// Whether `parent` can pass all these to a child.
-    pub(super) fn check_objects(&self, parent: Pid, ids: &[ObjectId]) -> Result<(), Refusal> {
-        for (index, id) in ids.iter().enumerate() {
-            let object = self.objects.of(parent, *id)?;
-            if object.is_pipe() && ids[..index].contains(id) {
-                return Err(refuse(RefusalCode::Invalid, format!("connection {} can be moved only once", id.0)));
-            }
-        }
-        let distinct: BTreeSet<&ObjectId> = ids.iter().collect();
-        if distinct.len() > self.limits.max_objects {
-            let limit = self.limits.max_objects;
-            return Err(refuse(
-                RefusalCode::Limit,
-                format!("{} objects for a process: --max-objects is {limit}", ids.len()),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Passes what was checked to a child. An error means that one of them had no seat left.
-    pub(super) fn pass_objects(&mut self, parent: Pid, child: Pid, ids: &[ObjectId]) -> Result<(), Refusal> {
-        for id in ids {
-            if self.objects.objects.get(id).is_some_and(Object::is_pipe) {
-                self.objects.take_away(parent, *id);
-            }
-            self.objects.grant(child, *id)?;
-        }
-        Ok(())
-    }
-
-    /// A child could not be started: its parent has its connections back.
-    pub(super) fn return_objects(&mut self, child: Pid, parent: Pid) {
-        let ids: Vec<ObjectId> = self.objects.granted.get(&child).into_iter().flatten().copied().collect();
-        for id in ids {
-            if self.objects.objects.get(&id).is_some_and(Object::is_pipe) && self.processes.contains_key(&parent) {
-                self.objects.take_away(child, id);
-                // It was the parent's before, so there is a place for it.
-                let _ = self.objects.grant(parent, id);
-            }
-        }
-    }
-
-    fn issue_ticket(&mut self, pid: Pid, via: ObjectId, object: ObjectId) -> Result<u64, Refusal> {
-        let via = self.carrier(pid, via)?;
-        let is_pipe = self.objects.of(pid, object)?.is_pipe();
-        let Some(carrier) = self.objects.memories.get_mut(&via) else { return Err(no_carrier()) };
-        if carrier.tickets.len() >= MAX_ON_THE_WAY {
-            return Err(refuse(RefusalCode::Limit, "10,000 objects are on their way: redeem their tickets first"));
-        }
-        self.objects.last_ticket += 1;
-        let ticket = self.objects.last_ticket;
-        carrier.tickets.insert(ticket);
-        self.objects.tickets.insert(ticket, Ticket { via, object });
-        if let Some(object) = self.objects.objects.get_mut(&object) {
-            object.tickets += 1;
-        }
-        if is_pipe {
-            self.objects.take_away(pid, object);
-        }
-        Ok(ticket)
-    }
-
-    fn redeem_ticket(&mut self, pid: Pid, via: ObjectId, ticket: u64) -> Result<ObjectId, Refusal> {
-        let via = self.carrier(pid, via)?;
-        let unknown =
-            || refuse(RefusalCode::Denied, format!("there is no ticket {ticket} for this, or it was redeemed"));
-        let object = self.objects.tickets.get(&ticket).filter(|ticket| ticket.via == via).ok_or_else(unknown)?.object;
-        self.check_quota(pid, 1)?;
-        self.objects.grant(pid, object)?;
-        self.objects.tickets.remove(&ticket);
-        if let Some(carrier) = self.objects.memories.get_mut(&via) {
-            carrier.tickets.remove(&ticket);
-        }
-        if let Some(object) = self.objects.objects.get_mut(&object) {
-            object.tickets -= 1;
-        }
-        Ok(object)
-    }
-
-    /// The memory of a queue or pipe that the process has.
-    fn carrier(&self, pid: Pid, via: ObjectId) -> Result<ObjectId, Refusal> {
-        let object = self.objects.of(pid, via)?;
-        match object.spec.layout {
-            Layout::Queue { .. } | Layout::Pipe { .. } => Ok(object.memory),
-            _ => Err(no_carrier()),
-        }
-    }
-
-    fn make_parcel(
-        &mut self,
-        to: Pid,
-        request: u64,
-        via: ObjectId,
-        bytes: u64,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), Refusal> {
-        let via = self.carrier(to, via)?;
-        let Some(worker) = self.worker_of(to) else { return Ok(()) };
-        if bytes == 0 || bytes > MAX_QUEUED_BYTES as u64 {
-            return Err(refuse(RefusalCode::TooLarge, format!("a message has at most 64 MiB, not {bytes} bytes")));
-        }
-        let charged = bytes.next_multiple_of(4096);
-        if self.objects.memories.get(&via).is_none_or(|carrier| carrier.parcels.len() >= MAX_ON_THE_WAY) {
-            return Err(refuse(RefusalCode::Limit, "10,000 long messages are on their way: take them first"));
-        }
-        self.charge(charged)?;
-        self.objects.last_ticket += 1;
-        let parcel = self.objects.last_ticket;
-        if let Some(carrier) = self.objects.memories.get_mut(&via) {
-            carrier.parcels.insert(parcel);
-        }
-        self.objects.parcels.insert(parcel, Parcel { via, length: bytes, charged });
-        actions.push(Action::Object(ObjectAction::Parcel { to, worker, request, parcel, bytes }));
-        Ok(())
-    }
-
-    fn unpack_parcel(
-        &mut self,
-        pid: Pid,
-        request: u64,
-        via: ObjectId,
-        parcel: u64,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), Refusal> {
-        let via = self.carrier(pid, via)?;
-        let Some(worker) = self.worker_of(pid) else { return Ok(()) };
-        if self.objects.parcels.get(&parcel).is_none_or(|parcel| parcel.via != via) {
-            return Err(refuse(RefusalCode::Denied, "the memory of a long message is not there, or was taken"));
-        }
-        let bytes = self.forget_parcel(parcel);
-        actions.push(Action::Object(ObjectAction::Unpack { worker, request, parcel, bytes }));
-        Ok(())
-    }
-
-    fn forget_parcel(&mut self, parcel: u64) -> u64 {
-        let Some(forgotten) = self.objects.parcels.remove(&parcel) else { return 0 };
-        if let Some(carrier) = self.objects.memories.get_mut(&forgotten.via) {
-            carrier.parcels.remove(&parcel);
-        }
-        self.memory_bytes -= forgotten.charged;
-        forgotten.length
-    }
-
     // --- leaving ---
 
     /// A process is gone, or never began.
     pub(super) fn release_objects(&mut self, pid: Pid, death: Death, actions: &mut Vec<Action>) {
         self.unblocked(pid);
-        self.objects.boards.remove(&pid);
         for id in self.objects.granted.remove(&pid).unwrap_or_default() {
             self.objects.leave(pid, id, death, actions);
         }
@@ -646,8 +509,4 @@ impl Table {
         }
         self.memory_bytes -= self.objects.collect(id, actions);
     }
-}
-
-fn no_carrier() -> Refusal {
-    refuse(RefusalCode::Invalid, "only queues and pipes carry objects")
 }

@@ -101,6 +101,8 @@ impl Table {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         process.cause = Some(cause);
         process.phase = Phase::Dying;
+        // Its word is not taken for it: a worker that says so and stays would be killed by nothing any more.
+        actions.extend(process.worker.map(Action::Kill));
         self.kill_children(pid, now, actions);
     }
 

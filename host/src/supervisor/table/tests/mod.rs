@@ -311,6 +311,19 @@ fn a_process_that_dies_badly_takes_its_descendants_along() {
 }
 
 #[test]
+fn a_worker_that_says_that_it_has_trapped_and_stays_is_killed() {
+    let mut world = World::new(10);
+    world.fork_all();
+    let child = world.spawn(MAIN, false).expect("a child");
+    let worker = world.worker_of(child);
+    let trap = FromWorker::Trapped { message: "trap".to_owned(), backtrace: String::new() };
+    world.handle(Event::Said(worker, trap));
+    assert!(world.killed.contains(&worker));
+    world.reap_killed();
+    assert!(matches!(world.cause(child), Some(Cause::Trapped { .. })), "what it said is still why");
+}
+
+#[test]
 fn a_daemon_may_not_have_children_and_strangers_may_not_be_killed() {
     let mut world = World::new(10);
     world.fork_all();

@@ -37,7 +37,8 @@ pub fn show_duration(duration: Duration) -> String {
     } else if seconds < 60.0 {
         format!("{seconds:.2} s")
     } else {
-        format!("{} min {:.0} s", seconds as u64 / 60, seconds % 60.0)
+        let seconds = seconds.round() as u64;
+        format!("{} min {} s", seconds / 60, seconds % 60)
     }
 }
 
@@ -54,6 +55,12 @@ mod tests {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("3"), Ok(Duration::from_secs(3)));
         assert_eq!(duration("0.25"), Ok(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn a_minute_has_no_sixtieth_second() {
+        assert_eq!(show_duration(Duration::from_millis(119_700)), "2 min 0 s");
+        assert_eq!(show_duration(Duration::from_millis(119_400)), "1 min 59 s");
     }
 
     #[test]

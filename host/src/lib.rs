@@ -31,6 +31,9 @@ mod cause;
 #[doc(hidden)]
 pub mod cli;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod init;
 mod role;
 mod supervisor;

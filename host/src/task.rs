@@ -239,7 +239,7 @@ impl Task {
         Ok(Running { artifacts: self.artifacts(cache.as_ref(), attendant)?, task: self, cache, controller, orders })
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let text = self.arguments.iter().map(String::len).sum::<usize>()
             + self.environment.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         if text > MAX_TEXT_BYTES {
@@ -281,7 +281,7 @@ impl Task {
         Ok(artifacts)
     }
 
-    fn views(&self) -> Result<Vec<View>> {
+    pub(crate) fn views(&self) -> Result<Vec<View>> {
         let mut views: Vec<View> = Vec::new();
         for (grant, (source, guest)) in self.directories.iter().enumerate() {
             let guest = supervisor::guest_path(guest).map_err(|refusal| Error::invalid(refusal.message))?;

@@ -103,8 +103,13 @@ impl Cache {
         Ok(listing.flatten().map(|entry| entry.path()).filter(ours).collect())
     }
 
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn at(folder: &Path) -> Cache {
+        Cache { folder: folder.to_owned() }
+    }
+
     /// An entry that is whole and ours.
-    pub(super) fn find(&self, key: &str) -> Option<(OwnedFd, Manifest)> {
+    pub(crate) fn find(&self, key: &str) -> Option<(OwnedFd, Manifest)> {
         self.check_owner().ok()?;
         let record: Record = serde_json::from_slice(&fs::read(self.path(key, "json")).ok()?).ok()?;
         let file = File::open(self.path(key, "cwasm")).ok()?;
@@ -114,7 +119,7 @@ impl Cache {
     }
 
     /// Writes an entry and returns its artifact, open for reading.
-    pub(super) fn keep(&self, key: &str, artifact: &OwnedFd, manifest: &Manifest) -> Result<OwnedFd> {
+    pub(crate) fn keep(&self, key: &str, artifact: &OwnedFd, manifest: &Manifest) -> Result<OwnedFd> {
         let shown = self.folder.display();
         DirBuilder::new()
             .recursive(true)

@@ -87,7 +87,7 @@ fn denied(number: u32) -> ! {
 }
 
 /// The file is no good: the reason, in one line.
-struct Refused(String);
+pub(crate) struct Refused(pub(crate) String);
 
 impl From<wasmtime::Error> for Refused {
     fn from(error: wasmtime::Error) -> Self {
@@ -95,7 +95,7 @@ impl From<wasmtime::Error> for Refused {
     }
 }
 
-fn work(request: &Request, mut source: File) -> Result<(Answer, Option<File>), Refused> {
+pub(crate) fn work(request: &Request, mut source: File) -> Result<(Answer, Option<File>), Refused> {
     let mut bytes = Vec::new();
     source
         .seek(SeekFrom::Start(0))
@@ -228,7 +228,7 @@ fn invalid(error: wasmparser::BinaryReaderError) -> Refused {
     Refused(format!("it is not valid: {}", one_line(&error.to_string())))
 }
 
-fn memory_file(bytes: &[u8]) -> io::Result<File> {
+pub(crate) fn memory_file(bytes: &[u8]) -> io::Result<File> {
     let mut file = File::from(rustix::fs::memfd_create(c"wasmproc-artifact", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     Ok(file)

@@ -18,6 +18,8 @@ use std::path::Path;
 pub use cache::{Cache, CacheEntry};
 pub(crate) use client::describe;
 pub(crate) use compiler::main as compiler_main;
+#[cfg(feature = "fuzzing")]
+pub(crate) use compiler::{Refused, memory_file, work};
 pub use manifest::{Manifest, SourceKind};
 
 use crate::error::{Context, Error, ErrorKind, Result};

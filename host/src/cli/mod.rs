@@ -77,6 +77,15 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What a command line of `wasmproc run` is understood as; nothing is done. For fuzzing.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn understand(words: &[&str]) -> anyhow::Result<crate::Task> {
+    match Arguments::try_parse_from(["wasmproc", "run"].iter().chain(words))?.command {
+        Command::Run(command) => command.task(),
+        _ => anyhow::bail!("it is another command"),
+    }
+}
+
 /// Prints `value` as JSON on stdout.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print_line(&serde_json::to_string_pretty(value)?)

@@ -119,7 +119,7 @@ impl Run {
         Ok(outcome.exit_code())
     }
 
-    fn task(self) -> Result<Task> {
+    pub(super) fn task(self) -> Result<Task> {
         let mut program = self.program.into_iter();
         let file = program.next().unwrap_or_default();
         if file.len() > 1 && file.as_encoded_bytes().starts_with(b"-") {

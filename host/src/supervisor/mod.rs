@@ -29,6 +29,8 @@ pub use controller::Controller;
 pub(crate) use controller::{Orders, connected};
 pub use report::{Outcome, ProcessReport, ProcessState, ProcessView, Report};
 pub(crate) use spawn::{Component, Limits, MAX_DIRECTORIES, Plan, View, guest_path};
+#[cfg(feature = "fuzzing")]
+pub(crate) use table::history;
 pub(crate) use table::main_start;
 
 use crate::error::{Context, Error, Result};

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use super::MAX_MESSAGE_BYTES;
 
 /// Payload bytes of one packet. Every worker keeps a buffer of this size, and most messages are much shorter.
-const PACKET_BYTES: usize = 8 * 1024;
+pub(super) const PACKET_BYTES: usize = 8 * 1024;
 /// The most descriptors in one message.
 pub(crate) const MAX_DESCRIPTORS: usize = 64;
 /// Packets waiting for a peer that doesn't read; beyond it the peer is given up.

@@ -8,6 +8,8 @@ pub(crate) mod board;
 mod channel;
 pub(crate) mod compiler;
 mod denied;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod framing;
 pub(crate) mod init;
 pub(crate) mod object;
 pub(crate) mod worker;

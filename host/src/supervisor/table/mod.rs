@@ -18,8 +18,12 @@
 //! - the run is over exactly when the first process has Ended.
 
 mod birth;
+#[cfg(any(test, feature = "fuzzing"))]
+mod check;
 mod deadlock;
 mod death;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod history;
 mod objects;
 mod requests;
 #[cfg(test)]

@@ -11,6 +11,8 @@
 //! An end of a pipe is an object of its own that at most one process has: granting it moves it. Both ends lie in one
 //! memory, which goes with the second one.
 
+#[cfg(any(test, feature = "fuzzing"))]
+mod check;
 mod passing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

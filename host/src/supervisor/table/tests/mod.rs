@@ -159,6 +159,7 @@ impl World {
 
     /// The invariants that the table's module promises.
     fn check(&self) {
+        self.table.check();
         let living = self.table.snapshot();
         let find = |pid: Pid| living.iter().find(|process| process.pid == pid);
         for process in &living {

@@ -1,0 +1,151 @@
+//! What the fuzz targets in `fuzz/` call: one function for each side that bytes come from.
+//!
+//! They panic if a promise is broken. Not part of the library's interface, and only there with the feature `fuzzing`.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::artifact::{Cache, Manifest, Refused, SourceKind, work};
+use crate::wire::compiler::{Answer, Job, Request};
+use crate::{artifact, cli, supervisor, units, wire};
+
+/// A time up to which what is shown can be read again: 30 years.
+const LONG: Duration = Duration::from_secs(1 << 30);
+
+/// A name and bytes for a target to begin with.
+pub type Seed = (&'static str, Vec<u8>);
+
+/// What workers say, and all else that happens in a run, in the supervisor's table.
+pub fn history(bytes: &[u8]) {
+    supervisor::history::live(bytes);
+}
+
+/// Histories to begin with.
+pub fn histories() -> Vec<Seed> {
+    supervisor::history::seeds()
+}
+
+/// Packets on a control socket.
+pub fn packets(bytes: &[u8]) {
+    wire::framing::exchange(bytes);
+}
+
+/// Packets to begin with.
+pub fn packet_seeds() -> Vec<Seed> {
+    wire::framing::seeds()
+}
+
+/// A file to compile. Returns whether it could be.
+pub fn component(bytes: &[u8]) -> bool {
+    let described = compiled(Job::Describe, bytes);
+    let compiled = compiled(Job::Compile, bytes);
+    if let (Some(described), Some(compiled)) = (described, &compiled) {
+        assert_eq!((described.imports, described.exports), (compiled.imports.clone(), compiled.exports.clone()));
+    }
+    compiled.is_some()
+}
+
+fn compiled(job: Job, bytes: &[u8]) -> Option<Manifest> {
+    let file = artifact::memory_file(bytes).expect("there is memory for a file");
+    let request = Request { name: "fuzzed.wasm".to_owned(), job };
+    match work(&request, file) {
+        Ok((Answer::Compiled(manifest), Some(artifact))) => {
+            let length = artifact.metadata().map_or(0, |metadata| metadata.len());
+            assert_eq!((job, length), (Job::Compile, manifest.artifact_bytes));
+            Some(manifest)
+        }
+        Ok((Answer::Described(manifest, _), None)) if job == Job::Describe => Some(manifest),
+        Ok((answer, _)) => panic!("{answer:?} is no answer to {job:?}"),
+        Err(Refused(reason)) => {
+            assert!(!reason.is_empty() && !reason.chars().any(char::is_control), "one line: {reason:?}");
+            None
+        }
+    }
+}
+
+/// An entry of the cache in `folder` that somebody made up (`KEY` and `HASH` stand for what they should be), or that was
+/// kept and then damaged.
+pub fn entry(folder: &Path, bytes: &[u8]) {
+    let [how, low, high, rest @ ..] = bytes else { return };
+    let (first, second) = rest.split_at(usize::from(u16::from_le_bytes([*low, *high])).min(rest.len()));
+    let cache = Cache::at(folder);
+    let key = "0123456789abcdef";
+    let files = [folder.join(format!("{key}.json")), folder.join(format!("{key}.cwasm"))];
+    let write = |index: usize, bytes: &[u8]| fs::write(&files[index], bytes).expect("a file can be written");
+    if how % 2 == 0 {
+        let text = String::from_utf8_lossy(first).replace("KEY", key);
+        write(0, text.replace("HASH", blake3::hash(second).to_hex().as_str()).as_bytes());
+        write(1, second);
+        if let Some((file, _)) = cache.find(key) {
+            assert_eq!(contents(file.into()), second, "the artifact is the one that was found whole");
+            assert!(text.contains("HASH"), "nobody guesses a hash");
+        }
+    } else {
+        let kept = artifact::memory_file(first).expect("there is memory for a file").into();
+        cache.keep(key, &kept, &manifest()).expect("an entry can be kept");
+        for damage in second.chunks_exact(4) {
+            let [file, low, high, change] = [damage[0], damage[1], damage[2], damage[3]];
+            let index = usize::from(file % 2);
+            let mut bytes = fs::read(&files[index]).expect("the file was written");
+            let position = usize::from(u16::from_le_bytes([low, high])) % (bytes.len() + 1);
+            match bytes.get_mut(position) {
+                Some(byte) if file < 128 => *byte ^= change,
+                _ => bytes.truncate(position),
+            }
+            write(index, &bytes);
+        }
+        // Its hash is that of the artifact. A record that was changed says something else of it, and no harm comes of that.
+        if let Some((file, _)) = cache.find(key) {
+            assert_eq!(contents(file.into()), first, "the artifact is the one that was kept");
+        } else {
+            assert!(second.len() >= 4, "what was kept is found");
+        }
+    }
+    assert!(cache.find("another").is_none(), "an entry is found under its own name only");
+    assert!(cache.clear().is_ok() && cache.find(key).is_none() && cache.entries().is_ok_and(|left| left.is_empty()));
+}
+
+fn contents(mut file: File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    std::io::Seek::rewind(&mut file).and_then(|()| file.read_to_end(&mut bytes)).expect("what is found can be read");
+    bytes
+}
+
+fn manifest() -> Manifest {
+    Manifest {
+        kind: SourceKind::Component,
+        imports: vec!["wasi:cli/stdout@0.2.6".to_owned()],
+        exports: vec!["wasi:cli/run@0.2.6".to_owned()],
+        source_bytes: 1,
+        artifact_bytes: 2,
+        compile_ms: 3,
+    }
+}
+
+/// Sizes, times, and the words of `wasmproc run`, one a line.
+pub fn command_line(text: &str) {
+    if let Ok(bytes) = units::bytes(text) {
+        let again = units::bytes(&units::show_bytes(bytes)).expect("a size that is shown can be read");
+        assert!(again.abs_diff(bytes) <= bytes / 16, "{bytes} is shown as {again}");
+    }
+    if let Ok(time) = units::duration(text)
+        && time < LONG
+    {
+        let shown = units::show_duration(time);
+        let again = units::duration(&shown).expect("a time that is shown can be read");
+        assert!(again.abs_diff(time) <= time / 16 + Duration::from_micros(1), "{time:?} is shown as {shown}");
+        assert!(!shown.ends_with(" 60 s"), "{time:?} is shown as {shown}");
+    }
+    let words: Vec<&str> = text.lines().collect();
+    let Ok(task) = cli::understand(&words) else { return };
+    if task.check().is_ok()
+        && let Ok(views) = task.views()
+    {
+        for view in &views {
+            assert!(view.guest.starts_with('/') && !view.guest.split('/').any(|part| part == ".."), "{}", view.guest);
+            assert_eq!(views.iter().filter(|other| other.guest == view.guest).count(), 1, "each has its own name");
+        }
+    }
+}

@@ -9,6 +9,7 @@ scenarios!(
     a_lock_excludes_other_processes,
     a_lock_made_by_a_child_excludes_its_parent,
     a_held_lock_is_waited_for_as_long_as_told,
+    a_held_lock_looks_held_to_its_holder_and_to_others,
     waiters_get_a_released_lock_one_after_the_other,
     a_plain_lock_that_its_process_holds_is_a_deadlock_at_once,
     a_reentrant_lock_is_free_after_as_many_releases_as_acquisitions,

@@ -23,6 +23,7 @@ scenarios!(
     an_end_that_was_moved_to_a_child_is_not_ours_any_more,
     an_end_that_was_moved_in_a_message_is_not_ours_any_more,
     an_end_travels_from_hand_to_hand,
+    either_end_of_a_one_way_pipe_travels_through_a_pipe,
     an_end_comes_back_from_where_it_was_moved,
     dropping_the_handle_of_a_moved_end_closes_nothing,
     an_end_is_open_only_once,

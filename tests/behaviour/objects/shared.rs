@@ -10,6 +10,8 @@ scenarios!(
     numbers_with_a_point_are_added_whole,
     an_exchange_has_one_winner,
     an_element_wraps_and_leaves_its_neighbours_alone,
+    a_child_changes_a_number_of_every_type,
+    an_array_begins_with_zeros_whatever_was_there_before,
     ranges_are_written_here_and_read_there,
     an_array_outlives_its_maker,
     ranges_behind_the_end_are_refused,

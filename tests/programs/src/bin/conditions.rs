@@ -10,6 +10,8 @@ scenarios!(
     a_notification_wakes_as_many_as_told,
     a_notification_for_nobody_is_not_kept,
     a_wait_that_times_out_holds_the_lock_again,
+    a_wait_with_a_time_out_says_that_it_was_notified,
+    who_has_waited_in_vain_takes_no_notification_from_others,
     a_wait_without_the_lock_is_refused,
     a_wait_with_another_lock_is_refused,
     wait_for_ends_when_its_predicate_holds,
@@ -86,6 +88,42 @@ fn a_wait_that_times_out_holds_the_lock_again() -> Result<(), Error> {
     }
     drop(held);
     assert!(Process::spawn(is_free, lock.clone())?.result()?);
+    Ok(())
+}
+
+fn a_wait_with_a_time_out_says_that_it_was_notified() -> Result<(), Error> {
+    let changed = Condition::new()?;
+    let notify = |changed: Condition| {
+        // It gets the lock only while the other one waits.
+        let _held = changed.acquire().expect("it comes free");
+        changed.notify_one().expect("it works")
+    };
+    for timeout in [Duration::from_secs(40), Duration::MAX] {
+        let mut held = changed.acquire()?;
+        let child = Process::spawn(notify, changed.clone())?;
+        assert!(changed.wait_timeout(&mut held, timeout)?);
+        drop(held);
+        assert!(child.result()?);
+    }
+    Ok(())
+}
+
+fn wait_in_vain(changed: Condition) -> bool {
+    let mut held = changed.acquire().expect("it comes free");
+    changed.wait_timeout(&mut held, MOMENT).expect("it works")
+}
+
+fn who_has_waited_in_vain_takes_no_notification_from_others() -> Result<(), Error> {
+    let (changed, asleep, awake) = (Condition::new()?, SharedValue::new(0)?, SharedValue::new(0)?);
+    let hasty = (0..4).map(|_| Process::spawn(wait_in_vain, changed.clone())).collect::<Result<Vec<_>, _>>()?;
+    for process in hasty {
+        assert!(!process.result()?);
+    }
+    assert!(!wait_in_vain(changed.clone()));
+    let sleepers = sleepers(2, &changed, &asleep, &awake)?;
+    assert_eq!(changed.notify(5)?, 2);
+    sleepers.into_iter().try_for_each(Process::result)?;
+    assert_eq!((awake.load(), changed.notify_all()?), (2, 0));
     Ok(())
 }
 

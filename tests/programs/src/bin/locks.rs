@@ -11,6 +11,7 @@ scenarios!(
     a_lock_excludes_other_processes,
     a_lock_made_by_a_child_excludes_its_parent,
     a_held_lock_is_waited_for_as_long_as_told,
+    a_held_lock_looks_held_to_its_holder_and_to_others,
     waiters_get_a_released_lock_one_after_the_other,
     a_plain_lock_that_its_process_holds_is_a_deadlock_at_once,
     a_reentrant_lock_is_free_after_as_many_releases_as_acquisitions,
@@ -78,6 +79,35 @@ fn a_held_lock_is_waited_for_as_long_as_told() -> Result<(), Error> {
     // 2^64 - 1 nanoseconds.
     assert!(lock.acquire_timeout(Duration::MAX)?.is_some());
     child.result()
+}
+
+fn look(plain: &Lock, reentrant: &RLock) -> (bool, bool) {
+    (plain.is_locked(), reentrant.is_locked())
+}
+
+fn hold_both(plain: Lock, reentrant: RLock, held: Event, release: Event) -> (bool, bool) {
+    let _held = (plain.acquire().expect("it is free"), reentrant.acquire().expect("it is free"));
+    held.set();
+    release.wait().expect("main sets it");
+    look(&plain, &reentrant)
+}
+
+fn a_held_lock_looks_held_to_its_holder_and_to_others() -> Result<(), Error> {
+    let (plain, reentrant) = (Lock::new()?, RLock::new()?);
+    assert_eq!(look(&plain, &reentrant), (false, false));
+    let (held, release) = (Event::new()?, Event::new()?);
+    let child = Process::spawn(hold_both, (plain.clone(), reentrant.clone(), held.clone(), release.clone()))?;
+    held.wait()?;
+    assert_eq!(look(&plain, &reentrant), (true, true));
+    release.set();
+    assert_eq!(child.result()?, (true, true));
+    assert_eq!(look(&plain, &reentrant), (false, false));
+    let outer = reentrant.acquire()?;
+    drop(reentrant.acquire()?);
+    assert!(reentrant.is_locked(), "held once more");
+    drop(outer);
+    assert!(!reentrant.is_locked());
+    Ok(())
 }
 
 fn waiters_get_a_released_lock_one_after_the_other() -> Result<(), Error> {

@@ -29,6 +29,7 @@ scenarios!(
     an_end_that_was_moved_to_a_child_is_not_ours_any_more,
     an_end_that_was_moved_in_a_message_is_not_ours_any_more,
     an_end_travels_from_hand_to_hand,
+    either_end_of_a_one_way_pipe_travels_through_a_pipe,
     an_end_comes_back_from_where_it_was_moved,
     dropping_the_handle_of_a_moved_end_closes_nothing,
     an_end_is_open_only_once,
@@ -347,6 +348,33 @@ fn an_end_travels_from_hand_to_hand() -> Result<(), Error> {
     let received = receiver.iter().collect::<Result<Vec<_>, _>>()?;
     assert_eq!(received, [1, 1, 1, 1, 1, 2]);
     Ok(())
+}
+
+fn use_either(ends: Connection<u32, (Connection<u32>, bool)>) {
+    let (sender, sends) = ends.recv().expect("it comes");
+    assert!(sends);
+    sender.send(7).expect("main is there");
+    drop(sender);
+    let (receiver, sends) = ends.recv().expect("it comes");
+    assert!(!sends);
+    ends.send(receiver.iter().map(|number| number.expect("a number")).sum::<u32>()).expect("main is there");
+}
+
+fn either_end_of_a_one_way_pipe_travels_through_a_pipe() -> Result<(), Error> {
+    let (ends, there) = duplex_pipe::<(Connection<u32>, bool), u32>()?;
+    let child = Process::spawn(use_either, there)?;
+    let (sender, receiver) = pipe()?;
+    ends.send((sender, true))?;
+    assert_eq!(receiver.recv()?, 7);
+    assert_eq!(refusal(receiver.recv()), Closed);
+    let (sender, receiver) = pipe()?;
+    // One is in it already when it is moved, and one comes later.
+    sender.send(20)?;
+    ends.send((receiver, false))?;
+    sender.send(22)?;
+    drop(sender);
+    assert_eq!(ends.recv()?, 42);
+    child.result()
 }
 
 fn an_end_comes_back_from_where_it_was_moved() -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer, ser};
 use wasmproc_guest::ErrorKind::{Abandoned, Closed, Encoding, Invalid, NotOwner, Timeout, TooLarge};
 use wasmproc_guest::{Batch, ByteQueue, Error, Event, Process, Queue, SharedValue};
 use wasmproc_test_programs::raw::queue;
@@ -15,6 +16,8 @@ scenarios!(
     a_ring_is_full_by_bytes_too,
     an_empty_queue_is_waited_for_as_long_as_told,
     what_was_put_outlives_its_producer,
+    what_a_parent_and_then_its_child_put_comes_in_that_order,
+    a_value_that_cannot_be_serialised_leaves_the_queue_as_it_was,
     closing_sends_waiting_getters_home_at_once,
     closing_sends_waiting_putters_home_and_getters_drain,
     len_and_is_full_tell_what_is_queued,
@@ -24,6 +27,7 @@ scenarios!(
     malformed_batches_are_refused,
     join_waits_until_all_is_dealt_with,
     join_of_an_unused_queue_does_not_wait,
+    join_of_a_closed_queue_waits_for_what_is_left,
     a_task_is_done_once_and_by_its_taker,
     join_says_once_that_a_taker_has_died,
     a_message_of_another_type_is_an_error,
@@ -169,6 +173,40 @@ fn what_was_put_outlives_its_producer() -> Result<(), Error> {
         assert_eq!(queue.get()?, (1, number));
     }
     assert_eq!(queue.get()?, (2, 0));
+    Ok(())
+}
+
+fn what_a_parent_and_then_its_child_put_comes_in_that_order() -> Result<(), Error> {
+    let queue = Queue::new()?;
+    queue.put_many(0..10)?;
+    let put = |queue: Queue<u32>| (10..20).try_for_each(|number| queue.put(number)).expect("there is room");
+    let child = Process::spawn(put, queue.clone())?;
+    for number in 0..20 {
+        assert_eq!(queue.get()?, number);
+    }
+    child.result()?;
+    assert_eq!(queue.try_get()?, None);
+    Ok(())
+}
+
+/// Serialises as a number, or refuses to.
+struct Moody(Option<u32>);
+
+impl Serialize for Moody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.ok_or_else(|| ser::Error::custom("not today"))?.serialize(serializer)
+    }
+}
+
+fn a_value_that_cannot_be_serialised_leaves_the_queue_as_it_was() -> Result<(), Error> {
+    let queue = Queue::<Vec<Moody>>::bounded(1)?;
+    let refused = refusal(queue.put(vec![Moody(Some(1)), Moody(None)]));
+    assert_eq!((refused, queue.len(), queue.is_full()), (Encoding, 0, false));
+    queue.put(vec![Moody(Some(2)), Moody(Some(3))])?;
+    // It would wait for ever if it went for a place before it was serialised.
+    assert_eq!(refusal(queue.put(vec![Moody(None)])), Encoding);
+    assert_eq!(Queue::<Vec<u32>>::open(queue.id())?.get()?, [2, 3]);
+    assert!(queue.is_empty());
     Ok(())
 }
 
@@ -331,6 +369,21 @@ fn join_of_an_unused_queue_does_not_wait() -> Result<(), Error> {
     assert!(queue.join_timeout(Duration::ZERO)?);
     queue.close()?;
     queue.join()
+}
+
+fn join_of_a_closed_queue_waits_for_what_is_left() -> Result<(), Error> {
+    let queue = Queue::new()?;
+    queue.put(1)?;
+    let child = Process::spawn(|queue: Queue<u32>| told(queue.join()), queue.clone())?;
+    queue.close()?;
+    assert!(!takes_a_moment(|| queue.join_timeout(MOMENT))?, "it is queued");
+    assert_eq!(queue.get()?, 1);
+    assert!(!queue.join_timeout(Duration::ZERO)?, "it is taken");
+    assert!(child.is_alive());
+    queue.task_done()?;
+    queue.join()?;
+    assert_eq!(child.result()?, "ok");
+    Ok(())
 }
 
 fn a_task_is_done_once_and_by_its_taker() -> Result<(), Error> {

@@ -10,6 +10,8 @@ scenarios!(
     numbers_with_a_point_are_added_whole,
     an_exchange_has_one_winner,
     an_element_wraps_and_leaves_its_neighbours_alone,
+    a_child_changes_a_number_of_every_type,
+    an_array_begins_with_zeros_whatever_was_there_before,
     ranges_are_written_here_and_read_there,
     an_array_outlives_its_maker,
     ranges_behind_the_end_are_refused,
@@ -80,6 +82,47 @@ fn an_element_wraps_and_leaves_its_neighbours_alone() -> Result<(), Error> {
     let raw = shared::SharedArray::create(Width::Bits8, 2)?;
     shared::swap(raw.plain_handle(), 0, 0x1234);
     assert_eq!((shared::load(raw.plain_handle(), 0), shared::load(raw.plain_handle(), 1)), (0x34, 0));
+    Ok(())
+}
+
+/// A child finds one number and leaves the other, for each type.
+macro_rules! changes {
+    ($($type:ty: $before:expr => $after:expr;)*) => {$(
+        let value = SharedValue::<$type>::new($before)?;
+        let change = |value: SharedValue<$type>| {
+            let before = value.load();
+            value.store($after);
+            before
+        };
+        assert_eq!(Process::spawn(change, value.clone())?.result()?, $before);
+        assert_eq!(value.load(), $after, stringify!($type));
+    )*};
+}
+
+fn a_child_changes_a_number_of_every_type() -> Result<(), Error> {
+    changes! {
+        u8: 0xFF => 0x80;
+        i8: -1 => i8::MIN;
+        u16: 0xFFFF => 0x8000;
+        i16: -232 => 234;
+        u32: u32::MAX => 1 << 31;
+        i32: -4343 => i32::MIN;
+        u64: 1 << 33 => u64::MAX;
+        i64: -(1 << 40) => i64::MIN;
+        f32: -4.25 => f32::MIN_POSITIVE;
+        f64: 3.625 => f64::NEG_INFINITY;
+        bool: true => false;
+    }
+    Ok(())
+}
+
+fn an_array_begins_with_zeros_whatever_was_there_before() -> Result<(), Error> {
+    for _ in 0..3 {
+        let array = SharedArray::<u64>::new(3000)?;
+        assert!(array.to_vec() == vec![0; 3000]);
+        array.write(0, &[u64::MAX; 3000]);
+        assert!(array.to_vec() == vec![u64::MAX; 3000]);
+    }
     Ok(())
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use wasmproc_guest::{
-    Barrier, ByteConnection, ByteQueue, Condition, Connection, Error, Event, Lock, LockGuard, Pollable, Process, Queue,
-    Semaphore, SharedValue, Signal, Timer, Waitable, byte_pipe, pipe, wait_any, wait_any_timeout,
+    Barrier, ByteConnection, ByteQueue, Condition, Connection, Error, ErrorKind, Event, Lock, LockGuard, Pollable,
+    Process, Queue, Semaphore, SharedValue, Signal, Timer, Waitable, byte_pipe, duplex_pipe, pipe, wait_any,
+    wait_any_timeout,
 };
 use wasmproc_test_programs::{MOMENT, scenarios, takes_a_moment, until};
 
@@ -23,6 +24,8 @@ scenarios!(
     all_that_are_ready_are_told_in_order,
     nothing_is_told_when_the_time_is_over,
     one_among_five_hundred_is_found,
+    several_pipes_are_read_to_their_end,
+    both_ends_of_a_pipe_and_a_process_are_told_apart,
     a_pollable_is_used_again_and_again,
     what_was_ready_before_it_was_subscribed_to_is_ready,
 );
@@ -321,6 +324,58 @@ fn one_among_five_hundred_is_found() -> Result<(), Error> {
     processes.iter().try_for_each(Process::kill)?;
     commands.close()?;
     operator.result()
+}
+
+fn send_now_and_then(sender: Connection<(u32, u32)>, me: u32) {
+    for number in 0..10 {
+        std::thread::sleep(Duration::from_millis(u64::from((me * 7 + number * 5) % 11)));
+        sender.send((me, number)).expect("main is there");
+    }
+}
+
+fn several_pipes_are_read_to_their_end() -> Result<(), Error> {
+    let mut receivers = Vec::new();
+    for me in 0..4 {
+        let (sender, receiver) = pipe()?;
+        Process::spawn(send_now_and_then, (sender, me))?;
+        receivers.push(receiver);
+    }
+    let mut received = Vec::new();
+    while !receivers.is_empty() {
+        let things: Vec<&dyn Waitable> = receivers.iter().map(|receiver| receiver as &dyn Waitable).collect();
+        // From the last one, so that the places of the others stay what they are.
+        for place in wait_any(&things).into_iter().rev() {
+            match receivers[place].recv() {
+                Ok(message) => received.push(message),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Closed);
+                    receivers.remove(place);
+                }
+            }
+        }
+    }
+    for me in 0..4 {
+        let its = received.iter().filter(|(from, _)| *from == me).map(|(_, number)| *number);
+        assert!(its.eq(0..10), "{received:?}");
+    }
+    assert_eq!(received.len(), 40);
+    Ok(())
+}
+
+fn both_ends_of_a_pipe_and_a_process_are_told_apart() -> Result<(), Error> {
+    let ((one, other), go) = (duplex_pipe::<u32, u32>()?, Event::new()?);
+    let process = Process::spawn(|go: Event| go.wait().expect("main sets it"), go.clone())?;
+    let things: [&dyn Waitable; 3] = [&one, &process, &other];
+    assert_eq!(wait_any_timeout(&things, MOMENT), []);
+    go.set();
+    assert_eq!(wait_any(&things), [1]);
+    one.send(1)?;
+    assert_eq!(wait_any(&things), [1, 2]);
+    other.send(2)?;
+    assert_eq!(wait_any(&things), [0, 1, 2]);
+    assert_eq!((one.recv()?, other.recv()?), (2, 1));
+    assert_eq!(wait_any(&things), [1]);
+    process.result()
 }
 
 fn answer(questions: Event, answers: Event) {

@@ -13,6 +13,7 @@ mod actor;
 mod barrier;
 mod cells;
 mod condition;
+mod duplex;
 mod event;
 mod explore;
 mod lock;

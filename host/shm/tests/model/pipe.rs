@@ -1,4 +1,4 @@
-//! Pipes.
+//! Pipes of one direction. `duplex.rs` has those of two.
 
 use wasmproc_shm::{Batch, End, Layout, Message, Pipe, Refused};
 
@@ -9,12 +9,12 @@ use crate::memory::Shared;
 /// Room for one message of eight bytes, and half of another.
 const LAYOUT: Layout = Layout::Pipe { capacity_bytes: 32, duplex: false };
 
-fn send(pipe: &Pipe<Actor>, number: u64) -> Result<(), Refused> {
+pub(crate) fn send(pipe: &Pipe<Actor>, number: u64) -> Result<(), Refused> {
     let bytes = [number.to_le_bytes(), (!number).to_le_bytes()].concat();
     pipe.send(Message::Here(&bytes), &mut Patient)
 }
 
-fn receive(pipe: &Pipe<Actor>) -> Result<u64, Refused> {
+pub(crate) fn receive(pipe: &Pipe<Actor>) -> Result<u64, Refused> {
     let mut batch = Batch::default();
     pipe.receive(&mut batch, &mut Patient)?;
     let (number, check) = batch.bytes.split_at(8);

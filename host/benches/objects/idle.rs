@@ -5,12 +5,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::{family, programs};
+
 /// After this the last slices of their start are over.
 const SETTLE: Duration = Duration::from_secs(3);
 const TIME: Duration = Duration::from_secs(10);
 
 pub(crate) fn measure() {
-    let mut run = Command::new(env!("CARGO_BIN_EXE_wasmproc"));
+    let mut run = Command::new(programs::wasmproc());
     run.args(["run", wasmproc_test_artifacts::programs::BENCH_OBJECTS, "idle"]);
     let mut run = run.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("wasmproc runs");
     let mut line = String::new();
@@ -25,27 +27,10 @@ pub(crate) fn measure() {
     println!("\n1,000 processes wait for a message\n  processor time of all of them in {TIME:?}: {used:?}");
 }
 
-/// Of a process and all that it is an ancestor of.
 fn processor_time(ancestor: u32) -> Duration {
-    let mut family = vec![ancestor];
-    let mut parents = Vec::new();
-    for entry in fs::read_dir("/proc").expect("/proc is there").flatten() {
-        if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok())
-            && let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat"))
-            && let Some((_, fields)) = stat.rsplit_once(')')
-            && let Some(parent) = fields.split_whitespace().nth(1).and_then(|parent| parent.parse::<u32>().ok())
-        {
-            parents.push((pid, parent));
-        }
-    }
-    let mut next = 0;
-    while let Some(&parent) = family.get(next) {
-        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
-        next += 1;
-    }
-    let nanoseconds = |pid: &u32| -> u64 {
+    let nanoseconds = |pid: u32| -> u64 {
         let schedstat = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
         schedstat.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or(0)
     };
-    Duration::from_nanos(family.iter().map(nanoseconds).sum())
+    Duration::from_nanos(family::of(ancestor).into_iter().map(nanoseconds).sum())
 }

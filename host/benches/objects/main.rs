@@ -4,15 +4,17 @@
 //! Everything is measured from guest to guest, confined as shipped. Both sides of every comparison run in this one
 //! program, by turns, and what is printed are medians and their ratio. Needs python3.
 
+mod family;
 mod idle;
 mod native;
+#[path = "../processes/programs.rs"]
+mod programs;
 mod python;
+mod scale;
 #[path = "../processes/table.rs"]
 mod table;
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use table::median;
 
@@ -96,15 +98,17 @@ const COMPARISONS: &[Comparison] = &[
 
 fn main() {
     wasmproc::init();
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = programs::wanted();
     for comparison in COMPARISONS {
         let named = |name: &String| comparison.title.contains(name.as_str());
         if wanted.is_empty() || wanted.iter().any(named) {
             compare(comparison);
         }
     }
-    if wanted.is_empty() || wanted.iter().any(|name| name == "idle") {
-        idle::measure();
+    for (name, measure) in [("idle", idle::measure as fn()), ("scale", scale::measure)] {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            measure();
+        }
     }
 }
 
@@ -133,18 +137,5 @@ fn compare(comparison: &Comparison) {
 /// Nanoseconds for one, as the guest's own clock says.
 fn guest(name: &str) -> f64 {
     let program = wasmproc_test_artifacts::programs::BENCH_OBJECTS;
-    let output = Command::new(env!("CARGO_BIN_EXE_wasmproc")).args(["run", program, name]).output();
-    let output = output.expect("wasmproc runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().unwrap_or_else(|_| panic!("{name}: {text}{}", String::from_utf8_lossy(&output.stderr)))
-}
-
-/// Python itself: `python3` may be a script that chooses one.
-fn interpreter() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
-        let answer = asked.expect("python3 is installed").stdout;
-        PathBuf::from(String::from_utf8_lossy(&answer).trim())
-    })
+    programs::printed(Command::new(programs::wasmproc()).args(["run", program, name]))
 }

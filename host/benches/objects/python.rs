@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use crate::programs;
+
 /// Before each script: processes are forked, the fastest that Python has.
 const PRELUDE: &str = "\
 import multiprocessing, time
@@ -101,8 +103,5 @@ print((now() - began) / n * 1e9)
 ";
 
 pub(crate) fn measure(script: &str) -> f64 {
-    let output = Command::new(crate::interpreter()).arg("-c").arg(format!("{PRELUDE}{QUEUES}{script}")).output();
-    let output = output.expect("python3 runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+    programs::printed(Command::new(programs::python()).arg("-c").arg(format!("{PRELUDE}{QUEUES}{script}")))
 }

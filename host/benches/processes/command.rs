@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::in_process;
-use crate::micros;
 use crate::table::{self, median};
+use crate::{micros, programs};
 
 const RUNS: usize = 60;
 
@@ -18,11 +18,11 @@ pub(crate) fn measure() {
     let mut plain = Vec::new();
     let mut python = Vec::new();
     for round in 0..RUNS {
-        cached.push(time(Command::new(crate::wasmproc()).args(["run", program])));
+        cached.push(time(Command::new(programs::wasmproc()).args(["run", program])));
         plain.push(time(Command::new(&own).arg(in_process::ROLE).arg(&artifact)));
-        python.push(time(Command::new(crate::python()).args(["-c", "pass"])));
+        python.push(time(Command::new(programs::python()).args(["-c", "pass"])));
         if round % 6 == 0 {
-            cold.push(time(Command::new(crate::wasmproc()).args(["run", "--no-cache", program])));
+            cold.push(time(Command::new(programs::wasmproc()).args(["run", "--no-cache", program])));
         }
     }
     let _ = std::fs::remove_file(artifact);

@@ -7,21 +7,20 @@ mod command;
 mod compute;
 mod in_process;
 mod memory;
+mod programs;
 mod start;
 mod table;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::Path;
 use std::time::Duration;
 
 fn main() {
     wasmproc::init();
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let arguments = programs::wanted();
     if let [first, artifact] = arguments.as_slice()
         && first == in_process::ROLE
     {
-        return in_process::run(&PathBuf::from(artifact));
+        return in_process::run(Path::new(artifact));
     }
     let wanted = |section: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == section);
     for (name, section) in [
@@ -34,21 +33,6 @@ fn main() {
             section();
         }
     }
-}
-
-/// The `wasmproc` that belongs to this build.
-fn wasmproc() -> &'static str {
-    env!("CARGO_BIN_EXE_wasmproc")
-}
-
-/// Python itself: `python3` may be a script that chooses one, which would be measured too.
-fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
-        let answer = asked.expect("python3 is installed").stdout;
-        PathBuf::from(String::from_utf8_lossy(&answer).trim())
-    })
 }
 
 fn micros(duration: Duration) -> f64 {

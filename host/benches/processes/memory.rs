@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::table;
+use crate::{programs, table};
 
 pub(crate) fn measure() {
     for count in [100, 1000] {
@@ -35,7 +35,7 @@ fn children_of(command: &mut Command, of: impl Fn(&str) -> Vec<u32>) -> f64 {
 
 fn wasmproc(count: usize) -> f64 {
     let program = wasmproc_test_artifacts::programs::BENCH_WAITING;
-    let mut command = Command::new(crate::wasmproc());
+    let mut command = Command::new(programs::wasmproc());
     command.args(["run", "--max-processes", "2000", program, &count.to_string()]);
     children_of(&mut command, |_| named("wasmproc-worker"))
 }
@@ -55,7 +55,7 @@ fn python(method: &str, count: usize) -> f64 {
     );
     let file = std::env::temp_dir().join(format!("wasmproc-bench-memory-{}.py", std::process::id()));
     fs::write(&file, script).expect("the temporary folder can be written to");
-    let size = children_of(Command::new(crate::python()).arg(&file), |line| {
+    let size = children_of(Command::new(programs::python()).arg(&file), |line| {
         line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
     });
     let _ = fs::remove_file(&file);

@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::Instant;
 
-use crate::micros;
 use crate::table::{self, median};
+use crate::{micros, programs};
 
 const ROUNDS: usize = 7;
 const STARTS: usize = 200;
@@ -34,10 +34,7 @@ pub(crate) fn measure() {
 /// Microseconds for one, as the guest's own clock says.
 fn guest() -> f64 {
     let program = wasmproc_test_artifacts::programs::BENCH_START;
-    let output = Command::new(crate::wasmproc()).args(["run", program, &STARTS.to_string()]).output();
-    let output = output.expect("wasmproc runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+    programs::printed(Command::new(programs::wasmproc()).args(["run", program, &STARTS.to_string()]))
 }
 
 #[expect(unsafe_code, reason = "the limit that everything else is held against")]
@@ -74,7 +71,7 @@ fn python_start(method: &str) -> f64 {
     // A file, because spawned children import it.
     let file = std::env::temp_dir().join(format!("wasmproc-bench-{}.py", std::process::id()));
     std::fs::write(&file, script).expect("the temporary folder can be written to");
-    let output = Command::new(crate::python()).arg(&file).output().expect("python3 runs");
+    let median = programs::printed(Command::new(programs::python()).arg(&file));
     let _ = std::fs::remove_file(&file);
-    String::from_utf8_lossy(&output.stdout).trim().parse().expect("python prints a number")
+    median
 }

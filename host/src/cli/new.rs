@@ -79,7 +79,8 @@ fn dependency(given: Option<&Path>) -> Result<String> {
 fn manifest(name: &str, sdk: &str) -> String {
     format!(
         "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
-         [dependencies]\nwasmproc-guest = {sdk}\n\n\
+         [dependencies]\nwasmproc-guest = {sdk}\n\
+         # To pass types of your own:\n# serde = {{ version = \"1\", features = [\"derive\"] }}\n\n\
          # A project of its own, wherever its folder lies.\n[workspace]\n"
     )
 }

@@ -13,6 +13,11 @@ use std::time::{Duration, Instant};
 pub use wasmproc_guest::bindings::wasmproc::ipc as raw;
 use wasmproc_guest::{Error, ErrorKind, Process, exit};
 
+/// The guests in the README of the project, so that they are compiled too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// What is waited for in vain.
 pub const MOMENT: Duration = Duration::from_millis(50);
 /// What is never waited for in vain: the run is given up before.

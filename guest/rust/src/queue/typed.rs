@@ -50,7 +50,8 @@ pub struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Makes a queue whose ring has 64 KiB.
+    /// Makes a queue whose ring has 64 KiB. When it is full, [`put`](Queue::put) waits until somebody has taken something:
+    /// who wants to put more before anybody takes asks for more with [`builder`](Queue::builder).
     ///
     /// # Errors
     ///

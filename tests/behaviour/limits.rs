@@ -1,7 +1,11 @@
 //! Limits: reached, they end what broke them or refuse what would, and nothing else.
 
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use wasmproc_test_artifacts::{programs, text};
 
 use crate::harness::{Scratch, Wasmproc, is_root, skip};
@@ -106,4 +110,23 @@ fn without_a_limit_nothing_is_ended() {
     let ended = Wasmproc::run([programs::SLEEPS, "1.2"]).output().expect(0);
     assert!(ended.elapsed >= Duration::from_millis(1200), "{ended:?}");
     assert_eq!(ended.text(), "ready\nawake\n");
+}
+
+/// Descriptors that are sent and not yet received, of the user that runs the tests.
+fn on_their_way(count: usize) -> (UnixStream, UnixStream) {
+    let (sender, receiver) = UnixStream::pair().expect("sockets");
+    let stdin = rustix::stdio::stdin();
+    let descriptors = vec![stdin; count];
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(count))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    sendmsg(&sender, &[IoSlice::new(b"x")], &mut control, SendFlags::empty()).expect("they are sent");
+    (sender, receiver)
+}
+
+/// The kernel counts what all processes of a user have on their way, and refuses more to one that may have fewer open.
+#[test]
+fn a_file_is_compiled_while_others_have_descriptors_on_their_way() {
+    let _sockets = on_their_way(100);
+    Wasmproc::run(["--no-cache", programs::SHOW]).output().expect(0);
 }

@@ -1,8 +1,8 @@
 //! The supervisor's side of a compilation: starts a compile worker, waits for it, doesn't believe it.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -21,8 +21,10 @@ use crate::wire::{self, Channel};
 
 /// Compiles `source`, which was read from `path`.
 pub(super) fn compile(path: &Path, source: &[u8], attendant: &mut dyn Attendant) -> Result<(OwnedFd, Manifest)> {
-    match ask(path, source, Job::Compile, attendant)? {
-        (Answer::Compiled(manifest), Some(artifact)) => Ok((artifact, manifest)),
+    let memory = rustix::fs::memfd_create(c"wasmproc-artifact", MemfdFlags::CLOEXEC);
+    let artifact = memory.context(|| "no memory for an artifact".to_owned())?;
+    match ask(path, source, Job::Compile, Some(artifact.as_fd()), attendant)? {
+        Answer::Compiled(manifest) => Ok((artifact, manifest)),
         _ => Err(Error::failed("the compile worker gave no artifact: please report it")),
     }
 }
@@ -30,20 +32,36 @@ pub(super) fn compile(path: &Path, source: &[u8], attendant: &mut dyn Attendant)
 /// What `source`, which was read from `path`, imports and exports, and its world as WIT.
 pub(crate) fn describe(path: &Path, attendant: &mut dyn Attendant) -> Result<(Manifest, String)> {
     let source = super::read_source(path)?;
-    match ask(path, &source, Job::Describe, attendant)? {
-        (Answer::Described(manifest, wit), _) => Ok((manifest, wit)),
+    match ask(path, &source, Job::Describe, None, attendant)? {
+        Answer::Described(manifest, wit) => Ok((manifest, wit)),
         _ => Err(Error::failed("the compile worker gave no description: please report it")),
     }
 }
 
-fn ask(path: &Path, source: &[u8], job: Job, attendant: &mut dyn Attendant) -> Result<(Answer, Option<OwnedFd>)> {
+/// What a compile worker says to `source`. It leaves an artifact in the memory that it is given, and is dead then.
+///
+/// It isn't let send a descriptor: the kernel counts those that all processes of a user have on their way, and refuses
+/// more to one that may have only a few open.
+fn ask(
+    path: &Path,
+    source: &[u8],
+    job: Job,
+    artifact: Option<BorrowedFd<'_>>,
+    attendant: &mut dyn Attendant,
+) -> Result<Answer> {
     let (ours, theirs) = wire::pair().context(|| "can't make a socket for the compile worker".to_owned())?;
     let mut worker = Reaped(role::start(Role::Compiler, theirs)?);
-    let mut control: Channel<Request, Answer> = Channel::with_descriptors(ours);
+    let mut control: Channel<Request, Answer> = Channel::new(ours);
     let source = sealed(source).context(|| "no memory for the file to compile".to_owned())?;
     let request = Request { name: path.display().to_string(), job };
-    // A worker that died already says more by its exit than this error would.
-    let _ = control.send(&request, &[source.as_fd()]);
+    let descriptors: Vec<_> = [source.as_fd()].into_iter().chain(artifact).collect();
+    match control.send(&request, &descriptors) {
+        // A worker that died already says more by its exit than this error would.
+        Err(error) if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+            return Err(error).context(|| "can't tell the compile worker what to compile".to_owned());
+        }
+        _ => {}
+    }
     let interrupted = wait(&control, &request.name, attendant);
     attendant.compiled();
     if let Some(signal) = interrupted? {
@@ -61,7 +79,7 @@ fn ask(path: &Path, source: &[u8], job: Job, attendant: &mut dyn Attendant) -> R
             )))
         }
         Ok(Some((Answer::Failed(reason), _))) => Err(Error::failed(crate::cause::printable(&reason))),
-        Ok(Some((answer, mut descriptors))) => Ok((answer, descriptors.pop())),
+        Ok(Some((answer, _))) => Ok(answer),
         Ok(None) => Err(worker.how_it_died(path)),
         Err(error) => Err(Error::failed(format!("the compile worker breaks the rules: {error}"))),
     }
@@ -100,7 +118,7 @@ fn wait(control: &Channel<Request, Answer>, name: &str, attendant: &mut dyn Atte
 }
 
 /// The bytes in memory, unchangeable, to be read by another process.
-fn sealed(bytes: &[u8]) -> std::io::Result<File> {
+fn sealed(bytes: &[u8]) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut file = File::from(rustix::fs::memfd_create(c"wasmproc-source", flags)?);
     file.write_all(bytes)?;

@@ -1,14 +1,13 @@
 //! The compile worker: parses, validates and compiles guest bytes, in a process that can do nothing else.
 //!
-//! It is given the bytes as a descriptor and leaves the artifact in a memory file. It trusts its supervisor; nobody
+//! It is given the bytes as a descriptor and leaves the artifact in another one. It trusts its supervisor; nobody
 //! trusts it: what it says is checked, and the artifact runs in confined processes only.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use rustix::fs::MemfdFlags;
 use wasmproc_sandbox as sandbox;
 use wasmproc_sandbox::{CpuTimer, Namespace, ProcessLimits, seccomp};
 
@@ -31,20 +30,22 @@ const CONTROL: RawFd = 0;
 /// The life of a compile worker: confine itself, answer one request, end.
 pub(crate) fn main(control: OwnedFd) -> ! {
     let mut control: Channel<Answer, Request> = Channel::with_descriptors(control);
-    let answer = |control: &Channel<Answer, Request>, answer: &Answer, artifact: Option<File>| {
-        let descriptors: Vec<_> = artifact.iter().map(AsFd::as_fd).collect();
+    let answer = |control: &Channel<Answer, Request>, answer: &Answer| {
         // If the supervisor is gone, nobody needs the answer.
-        let _ = control.send(answer, &descriptors);
+        let _ = control.send(answer, &[]);
         sandbox::exit_now(0)
     };
     if let Err(error) = confine() {
-        answer(&control, &Answer::Failed(format!("the compiler's sandbox can't be set up: {error}")), None);
+        answer(&control, &Answer::Failed(format!("the compiler's sandbox can't be set up: {error}")));
     }
-    let Ok(Some((request, mut descriptors))) = control.receive() else { sandbox::exit_now(0) };
-    let Some(source) = descriptors.pop() else { sandbox::exit_now(0) };
-    match work(&request, File::from(source)) {
-        Ok((message, artifact)) => answer(&control, &message, artifact),
-        Err(Refused(message)) => answer(&control, &Answer::Refused(message), None),
+    let Ok(Some((request, descriptors))) = control.receive() else { sandbox::exit_now(0) };
+    let mut files = descriptors.into_iter().map(File::from);
+    let Some(source) = files.next() else {
+        answer(&control, &Answer::Failed("no descriptor is left for the compile worker".to_owned()))
+    };
+    match work(&request, source, files.next()) {
+        Ok(message) => answer(&control, &message),
+        Err(Refused(message)) => answer(&control, &Answer::Refused(message)),
     }
 }
 
@@ -95,7 +96,7 @@ impl From<wasmtime::Error> for Refused {
     }
 }
 
-pub(crate) fn work(request: &Request, mut source: File) -> Result<(Answer, Option<File>), Refused> {
+pub(crate) fn work(request: &Request, mut source: File, artifact: Option<File>) -> Result<Answer, Refused> {
     let mut bytes = Vec::new();
     source
         .seek(SeekFrom::Start(0))
@@ -109,10 +110,10 @@ pub(crate) fn work(request: &Request, mut source: File) -> Result<(Answer, Optio
         wasmparser::Validator::new_with_features(features).validate_all(&component).map_err(invalid)?;
         let (imports, exports) = interfaces(&component)?;
         let manifest = Manifest { kind, imports, exports, source_bytes, artifact_bytes: 0, compile_ms: 0 };
-        return Ok((Answer::Described(manifest, describe(&component)?), None));
+        return Ok(Answer::Described(manifest, describe(&component)?));
     }
     let engine = engine()?;
-    let artifact = engine.precompile_component(&component)?;
+    let code = engine.precompile_component(&component)?;
     // Compiling has validated it. Whether every import is there is seen when the zygote links it, which maps code.
     let (imports, exports) = interfaces(&component)?;
     let manifest = Manifest {
@@ -120,11 +121,12 @@ pub(crate) fn work(request: &Request, mut source: File) -> Result<(Answer, Optio
         imports,
         exports,
         source_bytes,
-        artifact_bytes: artifact.len() as u64,
+        artifact_bytes: code.len() as u64,
         compile_ms: started.elapsed().as_millis() as u64,
     };
-    let file = memory_file(&artifact).map_err(|error| Refused(format!("no memory for the artifact: {error}")))?;
-    Ok((Answer::Compiled(manifest), Some(file)))
+    let mut memory = artifact.ok_or_else(|| Refused("there is no descriptor for the artifact".to_owned()))?;
+    memory.write_all(&code).map_err(|error| Refused(format!("no memory for the artifact: {error}")))?;
+    Ok(Answer::Compiled(manifest))
 }
 
 /// WebAssembly in any form that we take, as a binary component.
@@ -226,12 +228,6 @@ fn describe(component: &[u8]) -> Result<String, Refused> {
 
 fn invalid(error: wasmparser::BinaryReaderError) -> Refused {
     Refused(format!("it is not valid: {}", one_line(&error.to_string())))
-}
-
-pub(crate) fn memory_file(bytes: &[u8]) -> io::Result<File> {
-    let mut file = File::from(rustix::fs::memfd_create(c"wasmproc-artifact", MemfdFlags::CLOEXEC)?);
-    file.write_all(bytes)?;
-    Ok(file)
 }
 
 /// The first line that says something, without the library's own decorations.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::Manifest;
 
-/// What to do with the bytes in the descriptor that comes along.
+/// What to do with the bytes in the first descriptor that comes along.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Request {
     /// The file's name, for messages.
@@ -14,7 +14,7 @@ pub(crate) struct Request {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Make native code. The artifact comes back as a descriptor.
+    /// Make native code, and leave it in the second descriptor.
     Compile,
     /// Print the component's world as WIT.
     Describe,

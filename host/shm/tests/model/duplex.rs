@@ -49,10 +49,11 @@ fn answer(actor: Actor) -> (Vec<u64>, bool) {
     }
 }
 
-/// Sends one, closes for sending, and reads to the end of the stream.
-fn talk(actor: Actor, end: End, number: u64) -> (bool, Vec<u64>) {
+/// Sends what doesn't depend on anything that comes, closes for sending, and reads to the end of the stream. Returns how many
+/// it has sent, and what it read.
+fn talk(actor: Actor, end: End, numbers: &[u64]) -> (usize, Vec<u64>) {
     let pipe = Pipe::new(actor, LAYOUT, end);
-    let sent = send(&pipe, number).is_ok();
+    let sent = numbers.iter().take_while(|number| send(&pipe, **number).is_ok()).count();
     pipe.close_sending();
     let mut received = Vec::new();
     while let Ok(number) = receive(&pipe) {
@@ -77,9 +78,9 @@ fn questions_and_answers_go_there_and_back() {
 fn directions_are_closed_one_by_one() {
     explore(3, || {
         let shared = Shared::new(LAYOUT);
-        let one = start(&shared, 0, |actor| talk(actor, End::First, 1));
-        let other = start(&shared, 1, |actor| talk(actor, End::Second, 11));
-        assert_eq!(join([one, other]), [(true, vec![11]), (true, vec![1])]);
+        let one = start(&shared, 0, |actor| talk(actor, End::First, &[1]));
+        let other = start(&shared, 1, |actor| talk(actor, End::Second, &[11]));
+        assert_eq!(join([one, other]), [(1, vec![11]), (1, vec![1])]);
     });
 }
 
@@ -117,22 +118,31 @@ fn who_asks_one_that_dies_has_its_answers_and_then_the_end() {
     });
 }
 
-#[test]
-fn who_talks_with_one_that_dies_hears_it_out() {
-    explore_deaths(1, |dies_at| {
+/// The survivor's second message has room when its first was taken, or never.
+fn one_that_dies_is_heard_out(mortal: End) {
+    explore_deaths(1, move |dies_at| {
         let shared = Shared::new(LAYOUT);
-        let mortal = start_mortal(&shared, 0, dies_at, |actor| talk(actor, End::First, 1));
-        let survivor = start(&shared, 1, |actor| talk(actor, End::Second, 11));
-        let lived = mortal.join().unwrap();
-        bury_end(&shared, LAYOUT, 0, End::First);
+        let dying = start_mortal(&shared, 0, dies_at, move |actor| talk(actor, mortal, &[1]));
+        let survivor = start(&shared, 1, move |actor| talk(actor, mortal.other(), &[11, 12]));
+        let lived = dying.join().unwrap();
+        bury_end(&shared, LAYOUT, 0, mortal);
         let (sent, received) = survivor.join().unwrap();
-        // What was sent before the death is there. Its own was sent, or it was told that nobody reads it.
         assert!([&[][..], &[1]].contains(&&received[..]), "{received:?}");
-        if let Some(mortal) = &lived {
-            assert_eq!((mortal, sent, received), (&(true, vec![11]), true, vec![1]));
+        if let Some(dying) = &lived {
+            assert_eq!((dying, sent, received), (&(1, vec![11, 12]), 2, vec![1]));
         }
         lived.is_some()
     });
+}
+
+#[test]
+fn who_talks_with_a_first_end_that_dies_hears_it_out_and_is_told() {
+    one_that_dies_is_heard_out(End::First);
+}
+
+#[test]
+fn who_talks_with_a_second_end_that_dies_hears_it_out_and_is_told() {
+    one_that_dies_is_heard_out(End::Second);
 }
 
 #[test]

@@ -145,5 +145,5 @@ fn cargo(project: &Path, arguments: &[&str]) -> Wasmproc {
     let words = [&["env"][..], &unset, &[cargo.as_str()]].concat();
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-project");
     let command = Wasmproc::through(&words, arguments).current_dir(project).stdin(Stdio::null());
-    command.env("CARGO_TARGET_DIR", target).watchdog(Duration::from_secs(150))
+    command.env("CARGO_TARGET_DIR", target).watchdog(Duration::from_secs(600))
 }

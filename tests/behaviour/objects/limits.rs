@@ -113,16 +113,18 @@ impl Holdings {
     }
 }
 
+/// The long form: `WASMPROC_CHURNS=1000000 cargo test --test behaviour objects_leave_nothing_behind -- --nocapture`.
 #[test]
 fn a_hundred_thousand_objects_leave_nothing_behind() {
-    let running = Wasmproc::run([programs::CHURNS, "100000"]).stdin(Stdio::piped());
-    let mut running = running.watchdog(Duration::from_secs(300)).start();
+    let rounds = std::env::var("WASMPROC_CHURNS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000_u64);
+    let running = Wasmproc::run([programs::CHURNS, &rounds.to_string()]).stdin(Stdio::piped());
+    let mut running = running.watchdog(Duration::from_secs(200 + rounds / 1000)).start();
     running.expect_stdout("2000 rounds");
     // Spares are there again, and the child is gone.
     sleep(Duration::from_millis(300));
     let before = Holdings::of(&running);
     running.say("");
-    running.expect_stdout("100000 rounds");
+    running.expect_stdout(&format!("\n{rounds} rounds"));
     sleep(Duration::from_millis(300));
     let after = Holdings::of(&running);
     eprintln!("{before:?} became {after:?}");

@@ -35,6 +35,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod init;
+mod probe;
 mod role;
 mod supervisor;
 mod task;

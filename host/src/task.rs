@@ -35,6 +35,9 @@ pub struct Task {
     max_processes: usize,
     max_objects: usize,
     max_total_objects: usize,
+    max_open_files: u64,
+    max_file_bytes: u64,
+    max_output_bytes: u64,
     grace: Duration,
     user: Option<Identity>,
     strict: bool,
@@ -61,6 +64,8 @@ impl Task {
     pub const DEFAULT_MAX_OBJECTS: usize = 16_384;
     /// How many shared objects a run may have unless said otherwise.
     pub const DEFAULT_MAX_TOTAL_OBJECTS: usize = 65_536;
+    /// How many files, and objects that it waits for in its event loop, a process may have open unless said otherwise.
+    pub const DEFAULT_MAX_OPEN_FILES: u64 = 65_536;
     /// How long a run that listens to stop requests may take to end unless said otherwise.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(2);
 
@@ -80,6 +85,9 @@ impl Task {
             max_processes: Task::DEFAULT_MAX_PROCESSES,
             max_objects: Task::DEFAULT_MAX_OBJECTS,
             max_total_objects: Task::DEFAULT_MAX_TOTAL_OBJECTS,
+            max_open_files: Task::DEFAULT_MAX_OPEN_FILES,
+            max_file_bytes: u64::MAX,
+            max_output_bytes: u64::MAX,
             grace: Task::DEFAULT_GRACE,
             user: None,
             strict: false,
@@ -170,6 +178,27 @@ impl Task {
         self
     }
 
+    /// Files, and objects that it waits for in its event loop, that one process may have open at a time. A few of them are
+    /// the worker's own.
+    pub fn max_open_files(mut self, files: u64) -> Task {
+        self.max_open_files = files;
+        self
+    }
+
+    /// How long a file may become by what one process writes, standard streams that are files included. Without this, as
+    /// long as it likes.
+    pub fn max_file_size(mut self, bytes: u64) -> Task {
+        self.max_file_bytes = bytes;
+        self
+    }
+
+    /// How much one process may write to its standard output and error together; what is more is refused to it. Without
+    /// this, as much as it likes.
+    pub fn max_output(mut self, bytes: u64) -> Task {
+        self.max_output_bytes = bytes;
+        self
+    }
+
     /// How long a run that listens to stop requests may take to end when it is stopped.
     pub fn grace(mut self, grace: Duration) -> Task {
         self.grace = grace;
@@ -251,6 +280,11 @@ impl Task {
         if self.components.len() >= MAX_COMPONENTS {
             return Err(Error::invalid(format!("a run can have {} further components at most", MAX_COMPONENTS - 1)));
         }
+        if self.max_open_files < LEAST_OPEN_FILES {
+            return Err(Error::invalid(format!(
+                "a worker needs {LEAST_OPEN_FILES} open files for itself: raise --max-open-files"
+            )));
+        }
         if self.max_processes == 0 {
             return Err(Error::invalid("a run needs at least one process: raise --max-processes"));
         }
@@ -326,6 +360,7 @@ impl Task {
         let directories = self.views()?;
         let mut start = supervisor::main_start(arguments.clone(), self.environment.clone(), parallelism);
         start.terminals = terminals;
+        start.max_output_bytes = self.max_output_bytes;
         start.directories = directories.iter().map(|view| (view.guest.clone(), view.read_only)).collect();
         let files = artifacts.iter().map(|artifact| artifact.file.try_clone()).collect::<std::io::Result<Vec<_>>>();
         let grants = self.grants()?;
@@ -336,7 +371,8 @@ impl Task {
                 limits: ProcessLimits {
                     // What the host side of a worker needs comes on top of what its guest may have.
                     memory_bytes: self.max_memory_bytes.saturating_add(HOST_SIDE_BYTES),
-                    open_files: OPEN_FILES,
+                    open_files: self.max_open_files,
+                    file_bytes: self.max_file_bytes,
                 },
                 components: artifacts.len(),
             },
@@ -362,11 +398,13 @@ impl Task {
                 timeout: self.timeout,
                 terminals,
                 parallelism,
+                max_output_bytes: self.max_output_bytes,
             },
             start,
             grace: self.grace,
             strict: self.strict,
             list_processes: self.list_processes,
+            without: None,
         })
     }
 
@@ -391,9 +429,6 @@ impl Task {
 
 /// Open files that the processes of a run can't do without.
 const LEAST_OPEN_FILES: u64 = 96;
-
-/// Files, and objects that it waits for in its event loop, that a worker can have open.
-const OPEN_FILES: u64 = 65_536;
 
 /// Stacks, streams, messages in flight: what a worker needs beside its guest's memories and tables.
 const HOST_SIDE_BYTES: u64 = 96 << 20;

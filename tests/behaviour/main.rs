@@ -7,6 +7,7 @@ mod bad_input;
 mod cache;
 mod chaos;
 mod commands;
+mod escapes;
 mod exit_codes;
 mod gallery;
 mod grants;

@@ -26,11 +26,11 @@ pub use identity::{
     Identity, become_user, drop_capabilities, forbid_new_privileges, hide_from_tracers, hindrance_to_become,
 };
 pub use kernel::require_kernel;
-pub use landlock::restrict_files;
-pub use limits::{CpuTimer, ProcessLimits, data_in_use, raise_open_files};
+pub use landlock::{landlock_version, restrict};
+pub use limits::{CpuTimer, ProcessLimits, data_in_use, forbid_processes, limit_files, raise_open_files};
 pub use mounts::{clone_directory, empty_root, host_directory, make_private, private_tmp, subdirectory};
 pub use namespaces::{Namespace, enter};
 pub use process::{
     Fork, Threads, Usage, WaitStatus, adopt_orphans, clone_process, die_with_parent, exit_now, reap, set_process_name,
 };
-pub use walls::{Missing, Walls};
+pub use walls::{Layer, Missing, Walls};

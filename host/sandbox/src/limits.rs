@@ -14,6 +14,8 @@ pub struct ProcessLimits {
     /// Private writable memory in addition to what the process had when the limit was set.
     pub memory_bytes: u64,
     pub open_files: u64,
+    /// The length to which it may make files grow. Not applied here: see [`limit_files`].
+    pub file_bytes: u64,
 }
 
 impl ProcessLimits {
@@ -25,6 +27,16 @@ impl ProcessLimits {
         set(Resource::Memlock, 0)?;
         set(Resource::Msgqueue, 0)
     }
+}
+
+/// From now on this process can't make others, whatever else lets it.
+pub fn forbid_processes() -> io::Result<()> {
+    set(Resource::Nproc, 0)
+}
+
+/// From now on this process can't make files grow beyond this: a write fails with EFBIG, provided that SIGXFSZ is ignored.
+pub fn limit_files(bytes: u64) -> io::Result<()> {
+    if bytes == u64::MAX { Ok(()) } else { set(Resource::Fsize, bytes) }
 }
 
 /// A limit on processor time, exact to a clock tick, with a coarse one behind it.

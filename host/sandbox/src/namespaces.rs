@@ -33,7 +33,7 @@ impl Namespace {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Namespace::User => "user",
             Namespace::Mount => "mount",
@@ -81,7 +81,11 @@ fn enter_user_namespace(uid: Uid, gid: Gid) -> io::Result<()> {
     unshare(UnshareFlags::NEWUSER)?;
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{INNER_ID} {} 1\n", uid.as_raw()))?;
-    fs::write("/proc/self/gid_map", format!("{INNER_ID} {} 1\n", gid.as_raw()))
+    fs::write("/proc/self/gid_map", format!("{INNER_ID} {} 1\n", gid.as_raw()))?;
+    // No further user namespaces inside, in which somebody would have all capabilities again. Seccomp forbids them too, so
+    // it does no harm where this can't be written.
+    let _ = fs::write("/proc/sys/user/max_user_namespaces", "0");
+    Ok(())
 }
 
 #[expect(unsafe_code, reason = "unsharing is unsafe where threads share descriptors")]

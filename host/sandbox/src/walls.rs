@@ -1,5 +1,7 @@
 //! What was enforced, as a value.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Namespace;
@@ -11,6 +13,8 @@ pub struct Walls {
     pub namespaces: Vec<Namespace>,
     /// The root directory is an empty read-only file system, not the host's.
     pub empty_root: bool,
+    /// The version of Landlock whose rules are in force.
+    pub landlock: Option<u32>,
     /// Files are opened under this user id of the host.
     pub user: u32,
     /// A seccomp allowlist is installed.
@@ -28,6 +32,52 @@ pub struct Missing {
     pub reason: String,
     /// What the user can do about it.
     pub remedy: String,
+}
+
+/// One layer of the sandbox, as it can be left out to see that others hold without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// One of the namespaces other than the user namespace, which brings the right to make them.
+    Namespace(Namespace),
+    EmptyRoot,
+    Landlock,
+    Seccomp,
+    /// Giving up capabilities.
+    Capabilities,
+    Limits,
+}
+
+impl Layer {
+    pub const ALL: [Layer; 10] = [
+        Layer::Namespace(Namespace::Mount),
+        Layer::Namespace(Namespace::Pid),
+        Layer::Namespace(Namespace::Net),
+        Layer::Namespace(Namespace::Ipc),
+        Layer::Namespace(Namespace::Uts),
+        Layer::EmptyRoot,
+        Layer::Landlock,
+        Layer::Seccomp,
+        Layer::Capabilities,
+        Layer::Limits,
+    ];
+
+    /// The layer of this name, as it is displayed.
+    pub fn named(name: &str) -> Option<Layer> {
+        Layer::ALL.into_iter().find(|layer| layer.to_string() == name)
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Layer::Namespace(namespace) => write!(f, "{}-namespace", namespace.name()),
+            Layer::EmptyRoot => f.write_str("empty-root"),
+            Layer::Landlock => f.write_str("landlock"),
+            Layer::Seccomp => f.write_str("seccomp"),
+            Layer::Capabilities => f.write_str("capabilities"),
+            Layer::Limits => f.write_str("limits"),
+        }
+    }
 }
 
 impl Walls {

@@ -50,7 +50,7 @@ fn ask(
     attendant: &mut dyn Attendant,
 ) -> Result<Answer> {
     let (ours, theirs) = wire::pair().context(|| "can't make a socket for the compile worker".to_owned())?;
-    let mut worker = Reaped(role::start(Role::Compiler, theirs)?);
+    let mut worker = Reaped(role::start(Role::Compiler, theirs, None)?);
     let mut control: Channel<Request, Answer> = Channel::new(ours);
     let source = sealed(source).context(|| "no memory for the file to compile".to_owned())?;
     let request = Request { name: path.display().to_string(), job };

@@ -72,13 +72,15 @@ fn confine() -> io::Result<()> {
     if rustix::process::getppid() != parent && !entered.contains(&Namespace::Pid) {
         sandbox::exit_now(0);
     }
-    worker::ignore_terminal_signals();
-    let limits = ProcessLimits { memory_bytes: MAX_MEMORY_BYTES, open_files: 64 };
+    worker::ignore_signals();
+    let limits = ProcessLimits { memory_bytes: MAX_MEMORY_BYTES, open_files: 64, file_bytes: u64::MAX };
     limits.apply(sandbox::data_in_use())?;
     CpuTimer::start(MAX_CPU_TIME)?;
     sandbox::close_from(3)?;
+    if sandbox::landlock_version().is_ok() {
+        sandbox::restrict(&[])?;
+    }
     seccomp::report_denied(denied)?;
-    seccomp::install(seccomp::Role::FilesNotFound)?;
     seccomp::install(seccomp::Role::Compiler)
 }
 

@@ -3,6 +3,7 @@
 mod cache;
 mod compile;
 mod completions;
+mod doctor;
 mod inspect;
 mod new;
 mod report;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cause::exit_code;
+use crate::probe;
 pub use crate::role::fork_ahead;
 
 /// Run WebAssembly components as sandboxed operating-system processes.
@@ -31,6 +33,7 @@ Examples:
   wasmproc run --dir data:/data:ro --timeout 5s task.wasm
   wasmproc inspect task.wasm            what it imports and exports, and what it will want
   wasmproc new hello                    make a guest project in Rust
+  wasmproc doctor                       what this machine has of the sandbox
 
 Exit codes of run: the guest's own (0-255); 124 time limit; 125 wasmproc failed; 126 the file can't be
 run; 127 no such file; 134 trap; 128+N killed by signal N (137 memory limit or killed, 152 processor
@@ -38,17 +41,23 @@ time, 159 denied system call). --report tells apart what a guest's own code coul
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Run),
+    Run(Box<run::Run>),
     Compile(compile::Compile),
     Inspect(inspect::Inspect),
     Cache(cache::CacheCommand),
     New(new::New),
+    Doctor(doctor::Doctor),
+    #[command(hide = true)]
+    Attempt(doctor::Attempt),
     Completions(completions::Completions),
     Man(completions::Man),
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    if probe::sentinel(std::env::args_os().nth(1).as_deref()) {
+        return ExitCode::SUCCESS;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -64,6 +73,8 @@ pub fn main() -> ExitCode {
         Command::Inspect(command) => command.execute(),
         Command::Cache(command) => command.execute(),
         Command::New(command) => command.execute(),
+        Command::Doctor(command) => command.execute(),
+        Command::Attempt(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Man(command) => command.execute(),
     };

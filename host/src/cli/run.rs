@@ -65,6 +65,18 @@ pub(super) struct Run {
     #[arg(long, value_name = "NUMBER", default_value_t = Task::DEFAULT_MAX_TOTAL_OBJECTS)]
     max_total_objects: usize,
 
+    /// Files, and objects that it waits for in its event loop, that one process has open at a time
+    #[arg(long, value_name = "NUMBER", default_value_t = Task::DEFAULT_MAX_OPEN_FILES)]
+    max_open_files: u64,
+
+    /// How long files may become by what a process writes, a redirected output included [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    max_file_size: Option<u64>,
+
+    /// What one process may write to its standard output and error together [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    max_output: Option<u64>,
+
     /// When the run is stopped by a signal and listens to stop requests: how long it may take to end
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = units::duration)]
     grace: Duration,
@@ -132,6 +144,7 @@ impl Run {
             .max_processes(self.max_processes)
             .max_objects(self.max_objects)
             .max_total_objects(self.max_total_objects)
+            .max_open_files(self.max_open_files)
             .grace(self.grace)
             .strict(self.strict)
             .use_cache(!self.no_cache)
@@ -158,6 +171,12 @@ impl Run {
                 .filter(|(name, _)| !name.is_empty())
                 .with_context(|| format!("--component {component}: write NAME=FILE"))?;
             task = task.component(name, file);
+        }
+        if let Some(bytes) = self.max_file_size {
+            task = task.max_file_size(bytes);
+        }
+        if let Some(bytes) = self.max_output {
+            task = task.max_output(bytes);
         }
         if let Some(timeout) = self.timeout {
             task = task.timeout(timeout);

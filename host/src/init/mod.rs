@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use wasmproc_sandbox::{self as sandbox, Fork, Identity, Missing, Namespace, Threads, Walls, seccomp};
+use wasmproc_sandbox::{self as sandbox, Fork, Identity, Layer, Missing, Namespace, Threads, Walls, seccomp};
 
 use crate::cause::exit_code;
 use crate::wire::init::{FromInit, Grant, Setup, ToInit};
 use crate::wire::{self, Channel, Received};
+use crate::worker::Confinement;
 use crate::zygote::{self, Foundation, Zygote};
 
 mod signals;
@@ -33,10 +34,10 @@ const CRASH_WINDOW: Duration = Duration::from_secs(1);
 const RESTARTS: usize = 100;
 const RESTART_PAUSE: Duration = Duration::from_millis(20);
 
-/// The life of init, beginning on the doorstep.
-pub(crate) fn main(control: OwnedFd) -> ! {
+/// The life of init, beginning on the doorstep. `without` leaves a layer of the sandbox out, to see that others hold.
+pub(crate) fn main(control: OwnedFd, without: Option<Layer>) -> ! {
     let mut control: Channel<FromInit, ToInit> = Channel::with_descriptors(control);
-    match live(&mut control) {
+    match live(&mut control, without) {
         Ok(()) => sandbox::exit_now(0),
         Err(error) => {
             let _ = control.send(&FromInit::Failed(format!("the run's sandbox can't be set up: {error}")), &[]);
@@ -45,28 +46,51 @@ pub(crate) fn main(control: OwnedFd) -> ! {
     }
 }
 
-fn live(control: &mut Channel<FromInit, ToInit>) -> io::Result<()> {
+fn live(control: &mut Channel<FromInit, ToInit>, without: Option<Layer>) -> io::Result<()> {
     sandbox::require_kernel()?;
     signals::ignore_all_but_child()?;
-    let walls = enter_namespaces(control)?;
+    let walls = enter_namespaces(control, without)?;
     sandbox::set_process_name(c"wasmproc-init")?;
     let foundation = Foundation::lay()?;
     // Only now, because a supervisor may start init before it knows what to tell it.
     let Ok(Some((ToInit::Setup(setup), descriptors))) = control.receive() else { return Ok(()) };
-    let mut run = Run::new(walls, foundation, setup, descriptors)?;
+    let mut run = Run::new(walls, without, foundation, setup, descriptors)?;
     let views = run.base_views()?;
     let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
     control.send(&FromInit::Ready(run.walls.clone()), &views)?;
     run.zygote = run.start_zygote(control, false)?;
+    if without != Some(Layer::Seccomp) {
+        // The zygote has one of its own; it starts no later for this one.
+        sandbox::forbid_new_privileges()?;
+        seccomp::report_denied(|_| sandbox::exit_now(exit_code::SIGNAL + libc::SIGSYS as u8))?;
+        seccomp::install(seccomp::Role::Init)?;
+    }
     run.serve(control)
 }
 
 /// Goes from the doorstep into the run's namespaces. Only the process that is to be init returns.
-fn enter_namespaces(control: &Channel<FromInit, ToInit>) -> io::Result<Walls> {
+fn enter_namespaces(control: &Channel<FromInit, ToInit>, without: Option<Layer>) -> io::Result<Walls> {
     let wanted = [Namespace::Mount, Namespace::Pid, Namespace::Net, Namespace::Ipc, Namespace::Uts];
+    let is_wanted = |namespace: &Namespace| without != Some(Layer::Namespace(*namespace));
+    let wanted: Vec<Namespace> = wanted.into_iter().filter(is_wanted).collect();
     let user = rustix::process::geteuid().as_raw();
-    let (namespaces, missing) = sandbox::enter(&wanted);
-    let mut walls = Walls { namespaces, empty_root: false, user, seccomp: true, missing };
+    let (namespaces, mut missing) = sandbox::enter(&wanted);
+    let landlock = match sandbox::landlock_version() {
+        _ if without == Some(Layer::Landlock) => None,
+        Ok(version) => Some(version),
+        Err(error) => {
+            missing.push(Missing {
+                layer: "Landlock".to_owned(),
+                reason: error.to_string(),
+                remedy: "use a kernel that has it (5.13 or newer, with landlock among the boot parameter lsm=), and \
+                         let the container call it"
+                    .to_owned(),
+            });
+            None
+        }
+    };
+    let seccomp = without != Some(Layer::Seccomp);
+    let mut walls = Walls { namespaces, empty_root: false, landlock, user, seccomp, missing };
     if walls.has(Namespace::Pid) {
         // The first child becomes pid 1. As a sibling it is the supervisor's child, so that this process can go.
         if let Fork::Parent { pidfd, .. } = sandbox::clone_process(&Threads::of_this_process(), true, 0)? {
@@ -76,7 +100,7 @@ fn enter_namespaces(control: &Channel<FromInit, ToInit>) -> io::Result<Walls> {
     } else {
         sandbox::adopt_orphans()?;
     }
-    if walls.has(Namespace::Mount) {
+    if walls.has(Namespace::Mount) && without != Some(Layer::EmptyRoot) {
         match sandbox::make_private() {
             Ok(()) => walls.empty_root = true,
             Err(error) => walls.missing.push(Missing {
@@ -92,6 +116,7 @@ fn enter_namespaces(control: &Channel<FromInit, ToInit>) -> io::Result<Walls> {
 /// What init keeps for as long as the run lasts.
 struct Run {
     walls: Walls,
+    without: Option<Layer>,
     foundation: Foundation,
     setup: Setup,
     /// Whom the zygote and the workers become.
@@ -111,7 +136,13 @@ struct Run {
 }
 
 impl Run {
-    fn new(mut walls: Walls, foundation: Foundation, setup: Setup, descriptors: Vec<OwnedFd>) -> io::Result<Run> {
+    fn new(
+        mut walls: Walls,
+        without: Option<Layer>,
+        foundation: Foundation,
+        setup: Setup,
+        descriptors: Vec<OwnedFd>,
+    ) -> io::Result<Run> {
         let missing = || io::Error::other("the supervisor sent too few descriptors");
         let mut descriptors = descriptors.into_iter();
         let stdout = descriptors.next().ok_or_else(missing)?;
@@ -124,6 +155,7 @@ impl Run {
         let user = user_to_become(&setup, &mut walls)?;
         Ok(Run {
             walls,
+            without,
             foundation,
             setup,
             user,
@@ -174,7 +206,13 @@ impl Run {
         let namespaces = if self.walls.empty_root { libc::CLONE_NEWNS } else { 0 };
         let Fork::Parent { pid, .. } = sandbox::clone_process(&self.threads, false, namespaces)? else {
             drop(ours);
-            let files = if self.directories.is_empty() { seccomp::Files::None } else { seccomp::Files::Granted };
+            let confinement = Confinement {
+                files: if self.directories.is_empty() { seccomp::Files::None } else { seccomp::Files::Granted },
+                landlock: self.walls.landlock.is_some(),
+                file_bytes: self.setup.limits.file_bytes,
+                dies_with_parent: !self.walls.has(Namespace::Pid),
+                without: self.without,
+            };
             let zygote = Zygote {
                 control: theirs,
                 foundation: &self.foundation,
@@ -186,7 +224,7 @@ impl Run {
                 directories: &self.directories,
                 grants: &self.setup.grants,
                 limits: self.setup.limits,
-                files,
+                confinement,
                 for_many: renewed || self.many,
             };
             zygote.main()

@@ -8,7 +8,7 @@ use crate::worker;
 
 /// Ignores what a terminal sends to everybody, and holds SIGCHLD back for [`child_deaths`].
 pub(super) fn ignore_all_but_child() -> io::Result<()> {
-    worker::ignore_terminal_signals();
+    worker::ignore_signals();
     let set = child_signal();
     // SAFETY: the set is valid; a null old set is allowed.
     match unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } {

@@ -58,7 +58,7 @@ pub(super) fn fork_for_run() {
         Ok(Fork::Child) => {
             given.wipe();
             drop(ours);
-            crate::init::main(become_role(theirs))
+            crate::init::main(become_role(theirs), None)
         }
         Err(_) => {}
     }

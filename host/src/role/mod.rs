@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fd::AsFd;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
+use wasmproc_sandbox::Layer;
 
 use crate::error::{Context, Error, Result};
 
@@ -65,8 +66,9 @@ pub fn init() {
     }
     // SAFETY: standard input of a role is its control socket, and nothing else in this process uses it.
     let control = unsafe { OwnedFd::from_raw_fd(0) };
+    let without = arguments.next().and_then(|name| Layer::named(name.to_str()?));
     match role {
-        Role::Init => crate::init::main(control),
+        Role::Init => crate::init::main(control, without),
         Role::Compiler => crate::artifact::compiler_main(control),
     }
 }
@@ -85,13 +87,15 @@ pub(crate) enum Doorstep {
 }
 
 impl Doorstep {
-    /// Starts one, or takes the one that waits, and returns the socket to it.
-    pub(crate) fn start() -> Result<(OwnedFd, Doorstep)> {
-        if let Some(ready) = forked::take() {
+    /// Starts one, or takes the one that waits, and returns the socket to it. `without` leaves a layer of the sandbox out.
+    pub(crate) fn start(without: Option<Layer>) -> Result<(OwnedFd, Doorstep)> {
+        if without.is_none()
+            && let Some(ready) = forked::take()
+        {
             return Ok(ready);
         }
         let (ours, theirs) = crate::wire::pair().context(|| "can't make a socket for init".to_owned())?;
-        Ok((ours, Doorstep::Executed(start(Role::Init, theirs)?)))
+        Ok((ours, Doorstep::Executed(start(Role::Init, theirs, without)?)))
     }
 
     /// Kills it. One that is dead already is only to be waited for.
@@ -114,12 +118,13 @@ impl Doorstep {
 }
 
 /// Starts this process's worker executable in `role`, with `control` as its control socket.
-pub(crate) fn start(role: Role, control: OwnedFd) -> Result<Child> {
+pub(crate) fn start(role: Role, control: OwnedFd, without: Option<Layer>) -> Result<Child> {
     let program = executable()?;
     let mut command = Command::new(program.path());
     command
         .arg0(role.name())
         .arg(VERSION)
+        .args(without.map(|layer| layer.to_string()))
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::from(control))

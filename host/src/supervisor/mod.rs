@@ -22,7 +22,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
-use wasmproc_sandbox::{Usage, WaitStatus, Walls};
+use wasmproc_sandbox::{Layer, Usage, WaitStatus, Walls};
 
 pub use attendant::{Attendant, Interruption};
 pub use controller::Controller;
@@ -62,6 +62,8 @@ pub(crate) struct Ingredients {
     pub(crate) grace: Duration,
     pub(crate) strict: bool,
     pub(crate) list_processes: bool,
+    /// A layer of the sandbox to leave out: see `probe`.
+    pub(crate) without: Option<Layer>,
 }
 
 /// Why a run broke off.
@@ -149,7 +151,7 @@ impl<'a> Supervisor<'a> {
         orders: &'a controller::Orders,
         attendant: &'a mut dyn Attendant,
     ) -> Result<Supervisor<'a>> {
-        let (control, doorstep) = Doorstep::start()?;
+        let (control, doorstep) = Doorstep::start(ingredients.without)?;
         let mut init: Channel<ToInit, FromInit> = Channel::with_descriptors(control);
         let mut descriptors = vec![ingredients.stdout, ingredients.stderr];
         descriptors.extend(ingredients.artifacts);

@@ -61,6 +61,7 @@ pub(crate) struct Plan {
     pub(crate) timeout: Option<Duration>,
     pub(crate) terminals: [bool; 3],
     pub(crate) parallelism: u32,
+    pub(crate) max_output_bytes: u64,
 }
 
 pub(crate) fn refuse(code: RefusalCode, message: impl Into<String>) -> Refusal {
@@ -101,6 +102,7 @@ pub(crate) fn plan(
         timeout: spawn.timeout,
         terminals: of_parent.terminals,
         parallelism: of_parent.parallelism,
+        max_output_bytes: of_parent.max_output_bytes,
     };
     let start = Start {
         pid: Pid(0),
@@ -119,6 +121,7 @@ pub(crate) fn plan(
         memory_allowance_bytes: 0,
         cpu_time: None,
         parallelism: plan.parallelism,
+        max_output_bytes: plan.max_output_bytes,
     };
     Ok((plan, start))
 }
@@ -145,6 +148,7 @@ fn find_component(name: Option<&str>, own: usize, components: &[Component]) -> R
 fn check_target(target: &Target, component: &Component) -> Result<(), Refusal> {
     let shown = component.name.as_deref().map_or("this component".to_owned(), |name| format!("the component {name}"));
     match target {
+        Target::Attempt { .. } => Err(invalid("attempts are the doctor's")),
         Target::Main if !component.has_run => Err(invalid(format!("{shown} doesn't export wasi:cli/run"))),
         Target::Function(_) if !component.has_entry => {
             Err(invalid(format!("{shown} doesn't export wasmproc:ipc/entry, so none of its functions can be started")))

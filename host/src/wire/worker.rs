@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::object::{ObjectId, ObjectReply, ObjectRequest};
+use crate::probe::Place;
 use crate::{Cause, Pid};
 
 /// To a worker. `Start` comes first, with descriptors: stdin if it has one, then one per directory.
@@ -54,6 +55,8 @@ pub(crate) struct Start {
     pub(crate) memory_allowance_bytes: u64,
     pub(crate) cpu_time: Option<Duration>,
     pub(crate) parallelism: u32,
+    /// To standard output and error together.
+    pub(crate) max_output_bytes: u64,
 }
 
 /// Where a process begins.
@@ -61,6 +64,11 @@ pub(crate) struct Start {
 pub(crate) enum Target {
     Main,
     Function(String),
+    /// No guest: native code tries to get out. See [`crate::probe`].
+    Attempt {
+        name: String,
+        place: Place,
+    },
 }
 
 /// Whether a process left a result, and where it is.
@@ -88,6 +96,8 @@ pub(crate) enum FromWorker {
         backtrace: String,
     },
     OutOfMemory,
+    /// It has written as much as it may, and goes on.
+    OutputLimit,
     Rejected(String),
     /// The instance could not be made, or another error of ours.
     Failed(String),

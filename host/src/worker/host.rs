@@ -1,6 +1,7 @@
 //! What surrounds an instance: WASI, the process interface, the limiter.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Engine, Store};
@@ -9,7 +10,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use super::control::Control;
 use super::limiter::Limiter;
 use super::objects::Objects;
-use super::stdio::Stream;
+use super::stdio::{Allowance, Stream};
 use super::{bindings, duplicate, files};
 use crate::Pid;
 use crate::wire::worker::Start;
@@ -63,7 +64,7 @@ pub(super) fn store(
     let mut table = ResourceTable::new();
     table.set_max_capacity(MAX_RESOURCES);
     let limiter = Limiter::new(control.clone(), start.memory_limit_bytes, start.memory_allowance_bytes);
-    let wasi = wasi(&start, descriptors)?;
+    let wasi = wasi(&start, descriptors, control)?;
     let identity = Identity {
         pid: start.pid,
         name: start.name,
@@ -78,7 +79,7 @@ pub(super) fn store(
     Ok(store)
 }
 
-fn wasi(start: &Start, descriptors: Vec<OwnedFd>) -> wasmtime::Result<WasiCtx> {
+fn wasi(start: &Start, descriptors: Vec<OwnedFd>, control: &Control) -> wasmtime::Result<WasiCtx> {
     if descriptors.len() != start.directories.len() + usize::from(start.stdin) {
         return Err(wasmtime::Error::msg("no descriptors are left for its streams and directories"));
     }
@@ -91,13 +92,14 @@ fn wasi(start: &Start, descriptors: Vec<OwnedFd>) -> wasmtime::Result<WasiCtx> {
         .initial_cwd("/")
         .args(&start.arguments)
         .envs(&start.environment);
+    let allowance = Arc::new(Allowance::new(start.max_output_bytes, control.clone()));
     if start.stdin
         && let Some(stdin) = descriptors.next()
     {
-        builder.stdin(Stream::new(stdin, start.terminals[0]));
+        builder.stdin(Stream::new(stdin, start.terminals[0], allowance.clone()));
     }
-    builder.stdout(Stream::new(duplicate(rustix::stdio::stdout())?, start.terminals[1]));
-    builder.stderr(Stream::new(duplicate(rustix::stdio::stderr())?, start.terminals[2]));
+    builder.stdout(Stream::new(duplicate(rustix::stdio::stdout())?, start.terminals[1], allowance.clone()));
+    builder.stderr(Stream::new(duplicate(rustix::stdio::stderr())?, start.terminals[2], allowance));
     for ((guest, read_only), directory) in start.directories.iter().zip(descriptors) {
         let permissions = if *read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
         // The builder opens by path, and the only paths here are relative to granted directories.

@@ -24,9 +24,11 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
-use wasmproc_sandbox::{self as sandbox, CpuTimer, seccomp};
+use wasmproc_sandbox::{self as sandbox, CpuTimer, Layer, seccomp};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
+use crate::cause::exit_code;
+use crate::probe;
 use crate::wire::worker::{FromWorker, Start, Target, ToWorker};
 use crate::wire::{self, Channel, MAX_PAYLOAD_BYTES};
 use control::Control;
@@ -46,24 +48,39 @@ pub(crate) struct Program {
     pub(crate) entry: Option<ComponentExportIndex>,
 }
 
+/// How workers of a run are confined, beside what they inherit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Confinement {
+    pub(crate) files: seccomp::Files,
+    /// This machine has Landlock.
+    pub(crate) landlock: bool,
+    pub(crate) file_bytes: u64,
+    /// There is no pid namespace that ends them all.
+    pub(crate) dies_with_parent: bool,
+    /// A layer that is left out, to see that others hold without it.
+    pub(crate) without: Option<Layer>,
+}
+
+impl Confinement {
+    pub(crate) fn has(&self, layer: Layer) -> bool {
+        self.without != Some(layer)
+    }
+}
+
 /// Lives a worker's life in a process that was just forked from the zygote.
-pub(crate) fn main(
-    programs: &[Program],
-    filter: &seccomp::WorkerFilter,
-    control: OwnedFd,
-    dies_with_parent: bool,
-) -> ! {
-    let Ok(mut channel) = confine(filter, control, dies_with_parent) else {
+pub(crate) fn main(programs: &[Program], control: OwnedFd, confinement: Confinement) -> ! {
+    let Ok(mut channel) = confine(control, confinement) else {
         // The supervisor sees the socket close and reports a worker that failed.
-        sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
+        sandbox::exit_now(exit_code::WASMPROC_FAILED)
     };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() else {
-        let message = "no descriptor or memory is left for an event loop".to_owned();
-        let _ = channel.send(&FromWorker::Failed(message), &[]);
-        sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
+        fail(&channel, "no descriptor or memory is left for an event loop".to_owned())
     };
     // A spare whose supervisor goes away simply goes too.
     let Ok(Some((ToWorker::Start(start), descriptors))) = channel.receive() else { sandbox::exit_now(0) };
+    if let Err(error) = confine_to_directories(&start, &descriptors, confinement) {
+        fail(&channel, format!("the sandbox can't be set up: {error}"));
+    }
     let control = Control::new(channel);
     let end = runtime.block_on(run(programs, *start, descriptors, &control));
     let code = end.exit_code();
@@ -72,13 +89,14 @@ pub(crate) fn main(
     sandbox::exit_now(code)
 }
 
+fn fail(channel: &Channel<FromWorker, ToWorker>, message: String) -> ! {
+    let _ = channel.send(&FromWorker::Failed(message), &[]);
+    sandbox::exit_now(exit_code::WASMPROC_FAILED)
+}
+
 /// Shuts the doors that the zygote had to leave open.
-fn confine(
-    filter: &seccomp::WorkerFilter,
-    control: OwnedFd,
-    dies_with_parent: bool,
-) -> io::Result<Channel<FromWorker, ToWorker>> {
-    if dies_with_parent {
+fn confine(control: OwnedFd, confinement: Confinement) -> io::Result<Channel<FromWorker, ToWorker>> {
+    if confinement.dies_with_parent {
         // Without a pid namespace. The parent dies after the supervisor, so one that died before this call has left a
         // closed control socket. A start may be in it all the same, and must not be taken out.
         sandbox::die_with_parent()?;
@@ -89,13 +107,35 @@ fn confine(
     sandbox::set_process_name(c"wasmproc-worker")?;
     sandbox::place(control, CONTROL)?;
     sandbox::close_from(CONTROL + 1)?;
+    if confinement.has(Layer::Limits) {
+        sandbox::forbid_processes()?;
+        sandbox::limit_files(confinement.file_bytes)?;
+    }
     seccomp::report_denied(denied)?;
-    let pid = rustix::process::getpid().as_raw_nonzero().get();
-    filter.install(pid.unsigned_abs())?;
+    if confinement.files == seccomp::Files::None {
+        install_filter(confinement)?;
+    }
     // SAFETY: it was placed there, and nothing else owns it.
     #[expect(unsafe_code, reason = "the control socket is known by its number")]
     let control = unsafe { OwnedFd::from_raw_fd(CONTROL) };
     Ok(Channel::with_descriptors(control))
+}
+
+/// Where directories are granted at all, a worker knows only now which are its own. No guest byte has run so far.
+fn confine_to_directories(start: &Start, descriptors: &[OwnedFd], confinement: Confinement) -> io::Result<()> {
+    if confinement.files == seccomp::Files::None {
+        return Ok(());
+    }
+    if confinement.landlock {
+        let own = descriptors.iter().skip(usize::from(start.stdin)).zip(&start.directories);
+        let own: Vec<_> = own.map(|(directory, (_, read_only))| (directory.as_fd(), *read_only)).collect();
+        sandbox::restrict(&own)?;
+    }
+    install_filter(confinement)
+}
+
+fn install_filter(confinement: Confinement) -> io::Result<()> {
+    if confinement.has(Layer::Seccomp) { seccomp::install(seccomp::Role::Worker) } else { Ok(()) }
 }
 
 /// Whether the other end is gone, also if something is still to be received.
@@ -106,6 +146,9 @@ fn is_closed(control: &OwnedFd) -> bool {
 }
 
 async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, control: &Control) -> End {
+    if let Target::Attempt { name, place } = &start.target {
+        return End::Finished { code: probe::payload(name, place, descriptors.last()), output: None };
+    }
     let Some(program) = programs.get(start.component) else {
         return End::Failed("the run has no such component".to_owned());
     };
@@ -139,6 +182,7 @@ async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, cont
                 Err(error) => end::of_error(&error, store.data()),
             }
         }
+        Target::Attempt { .. } => End::Failed("an attempt has no guest".to_owned()),
         Target::Function(name) => {
             let Some(entry) = program.entry else {
                 return End::Rejected("the component doesn't export wasmproc:ipc/entry".to_owned());
@@ -160,9 +204,10 @@ async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, cont
     }
 }
 
-/// Signals that a terminal sends to everybody in the foreground are the supervisor's to act on.
-pub(crate) fn ignore_terminal_signals() {
-    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM, libc::SIGPIPE] {
+/// Signals that a terminal sends to everybody in the foreground are the supervisor's to act on; those that a write can
+/// cause come as errors of the write.
+pub(crate) fn ignore_signals() {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM, libc::SIGPIPE, libc::SIGXFSZ] {
         ignore(signal);
     }
     unblock_signals();
@@ -185,7 +230,7 @@ fn unblock_signals() {
 /// Tells the supervisor which system call was denied, and ends. Runs in a signal handler.
 fn denied(number: u32) -> ! {
     wire::report_denied(CONTROL, number);
-    sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8)
+    sandbox::exit_now(exit_code::SIGNAL + libc::SIGSYS as u8)
 }
 
 /// The descriptors that a worker was sent, in the order of `Start`.

@@ -9,6 +9,8 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
+use super::control::Control;
+use crate::wire::worker::FromWorker;
+
 /// The most that one call moves.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -27,11 +32,39 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub(super) struct Stream {
     descriptor: Arc<OwnedFd>,
     terminal: bool,
+    allowance: Arc<Allowance>,
 }
 
 impl Stream {
-    pub(super) fn new(descriptor: OwnedFd, terminal: bool) -> Stream {
-        Stream { descriptor: Arc::new(descriptor), terminal }
+    pub(super) fn new(descriptor: OwnedFd, terminal: bool, allowance: Arc<Allowance>) -> Stream {
+        Stream { descriptor: Arc::new(descriptor), terminal, allowance }
+    }
+}
+
+/// What a process may still write to its standard streams, all of them together.
+pub(super) struct Allowance {
+    bytes: AtomicU64,
+    control: Control,
+}
+
+impl Allowance {
+    pub(super) fn new(bytes: u64, control: Control) -> Allowance {
+        Allowance { bytes: AtomicU64::new(bytes), control }
+    }
+
+    /// How many of `wanted` bytes may be written now. When they run out the supervisor is told.
+    fn take(&self, wanted: usize) -> usize {
+        let left = self.bytes.load(Relaxed);
+        if left == u64::MAX {
+            return wanted;
+        }
+        let taken = usize::try_from(left).map_or(wanted, |left| left.min(wanted));
+        self.bytes.store(left - taken as u64, Relaxed);
+        if taken < wanted && left > 0 {
+            // If the supervisor is gone, so is this process soon.
+            let _ = self.control.tell(&FromWorker::OutputLimit);
+        }
+        taken
     }
 }
 
@@ -58,7 +91,7 @@ impl StdoutStream for Stream {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Output { descriptor: self.descriptor.clone() })
+        Box::new(Output { descriptor: self.descriptor.clone(), allowance: self.allowance.clone() })
     }
 }
 
@@ -94,6 +127,7 @@ impl InputStream for Input {
 
 struct Output {
     descriptor: Arc<OwnedFd>,
+    allowance: Arc<Allowance>,
 }
 
 #[async_trait]
@@ -109,7 +143,8 @@ impl OutputStream for Output {
     }
 
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let mut rest = &bytes[..];
+        let allowed = self.allowance.take(bytes.len());
+        let mut rest = &bytes[..allowed];
         while !rest.is_empty() {
             match rustix::io::write(&self.descriptor, rest) {
                 Ok(count) => rest = &rest[count..],
@@ -119,7 +154,7 @@ impl OutputStream for Output {
                 Err(error) => return Err(failed(error)),
             }
         }
-        Ok(())
+        if allowed == bytes.len() { Ok(()) } else { Err(failed(Errno::FBIG)) }
     }
 
     fn flush(&mut self) -> StreamResult<()> {

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use wasmproc_sandbox::{self as sandbox, Fork, Identity, Namespace, ProcessLimits, Threads, Walls, seccomp};
+use wasmproc_sandbox::{self as sandbox, Fork, Identity, Layer, ProcessLimits, Threads, Walls, seccomp};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -21,13 +21,12 @@ use crate::artifact::engine::engine;
 use crate::wire::Channel;
 use crate::wire::init::Grant;
 use crate::wire::zygote::{FromZygote, ToZygote, WorkerId};
-use crate::worker::{self, Host, Program};
+use crate::worker::{self, Confinement, Host, Program};
 
 /// What doesn't depend on the run: init makes it while it waits for its setup, and every zygote inherits it.
 pub(crate) struct Foundation {
     engine: Engine,
     linker: Linker<Host>,
-    filter: seccomp::WorkerFilter,
 }
 
 impl Foundation {
@@ -36,7 +35,7 @@ impl Foundation {
         let engine = engine().map_err(failed)?;
         let linker = worker::linker(&engine).map_err(failed)?;
         warm::find_random_source();
-        Ok(Foundation { engine, linker, filter: seccomp::WorkerFilter::compile()? })
+        Ok(Foundation { engine, linker })
     }
 }
 
@@ -53,7 +52,7 @@ pub(crate) struct Zygote<'a> {
     pub(crate) walls: &'a Walls,
     pub(crate) user: Option<Identity>,
     pub(crate) limits: ProcessLimits,
-    pub(crate) files: seccomp::Files,
+    pub(crate) confinement: Confinement,
     /// Many workers will be forked: it may take some milliseconds to make each of them cheaper.
     pub(crate) for_many: bool,
 }
@@ -69,14 +68,11 @@ pub(crate) fn own(descriptor: OwnedFd) -> io::Result<OwnedFd> {
 impl Zygote<'_> {
     /// Lives a zygote's life in a process that init has just forked.
     pub(crate) fn main(self) -> ! {
-        let dies_with_parent = !self.walls.has(Namespace::Pid);
-        let loaded = self.confine_and_load(dies_with_parent);
+        let confinement = self.confinement;
+        let loaded = self.confine_and_load();
         let control: Channel<FromZygote, ToZygote> = Channel::with_descriptors(self.control);
         match loaded {
-            Ok((programs, threads)) => {
-                let filter = &self.foundation.filter;
-                Server { control, programs, threads, filter, dies_with_parent }.serve()
-            }
+            Ok((programs, threads)) => Server { control, programs, threads, confinement }.serve(),
             Err(message) => {
                 let _ = control.send(&message, &[]);
                 sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
@@ -84,7 +80,7 @@ impl Zygote<'_> {
         }
     }
 
-    fn confine_and_load(&self, dies_with_parent: bool) -> Result<(Vec<Program>, Threads), FromZygote> {
+    fn confine_and_load(&self) -> Result<(Vec<Program>, Threads), FromZygote> {
         let failed = |what: &str| {
             let what = what.to_owned();
             move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
@@ -105,25 +101,67 @@ impl Zygote<'_> {
         let directories = directories.map_err(failed("the directories can't be passed on"))?;
         stdio(self.stdout, self.stderr).map_err(failed("the standard streams can't be passed on"))?;
         sandbox::close_between(3, worker::CONTROL).map_err(failed("descriptors can't be closed"))?;
-        confine(self.walls, self.user, self.limits, dies_with_parent).map_err(failed("the sandbox can't be set up"))?;
+        self.confine().map_err(failed("the sandbox can't be set up"))?;
         let programs = self.foundation.load(&artifacts, descriptors.as_ref())?;
-        if !self.walls.empty_root {
-            let read_only = |grant: &Grant| matches!(grant, Grant::Host { read_only: true, .. });
-            let granted = directories.iter().zip(self.grants);
-            let granted: Vec<_> = granted.map(|(directory, grant)| (directory.as_fd(), read_only(grant))).collect();
-            let restricted = sandbox::restrict_files(&granted);
-            // Without it a run that may open files at all would have no wall around them.
-            if self.files == seccomp::Files::Granted {
-                restricted.map_err(failed("directories can't be granted without a wall around all other files"))?;
-            }
-        }
+        self.restrict_files(&directories)
+            .map_err(failed("directories can't be granted without a wall around all other files"))?;
         drop(directories);
         // Loaded code is mapped; from here on nothing becomes executable any more.
-        seccomp::install(seccomp::Role::Zygote(self.files)).map_err(failed("the filter can't be installed"))?;
+        if self.confinement.has(Layer::Seccomp) {
+            let role = seccomp::Role::Zygote(self.confinement.files);
+            seccomp::install(role).map_err(failed("the filter can't be installed"))?;
+        }
         if self.for_many {
             warm::use_up_free_chunks();
         }
         Ok((programs, threads))
+    }
+
+    /// All the walls that don't differ from worker to worker.
+    fn confine(&self) -> io::Result<()> {
+        let parent = rustix::process::getppid();
+        worker::ignore_signals();
+        sandbox::set_process_name(c"wasmproc-zygote")?;
+        if self.walls.empty_root {
+            sandbox::empty_root()?;
+        }
+        if let Some(user) = self.user {
+            sandbox::become_user(user)?;
+        }
+        if self.confinement.has(Layer::Capabilities) {
+            sandbox::drop_capabilities()?;
+        }
+        sandbox::forbid_new_privileges()?;
+        sandbox::hide_from_tracers()?;
+        if self.confinement.dies_with_parent {
+            sandbox::die_with_parent()?;
+            if rustix::process::getppid() != parent {
+                sandbox::exit_now(0);
+            }
+        }
+        if self.confinement.has(Layer::Limits) {
+            self.limits.apply(sandbox::data_in_use())?;
+        }
+        seccomp::report_denied(|_| sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8))
+    }
+
+    /// Landlock, as far as it can be the same for all workers. A view of a directory is a mount without a parent, for which
+    /// rules about the directory that it is a view of don't hold: so workers that have views bring rules of their own.
+    fn restrict_files(&self, directories: &[OwnedFd]) -> io::Result<()> {
+        let has_views = self.confinement.files == seccomp::Files::Granted && self.walls.empty_root;
+        if has_views || !self.confinement.landlock {
+            let is_walled = self.walls.empty_root || self.confinement.files == seccomp::Files::None;
+            // Without any, a run that may open files at all would have no wall around the others.
+            return if is_walled || !self.confinement.has(Layer::Landlock) {
+                Ok(())
+            } else {
+                Err(io::Error::other("this machine has neither mount namespaces nor Landlock"))
+            };
+        }
+        let read_only = |grant: &Grant| matches!(grant, Grant::Host { read_only: true, .. });
+        let granted = directories.iter().zip(self.grants);
+        let granted: Vec<_> = granted.map(|(directory, grant)| (directory.as_fd(), read_only(grant))).collect();
+        sandbox::restrict(&granted)
     }
 }
 
@@ -134,30 +172,6 @@ fn stdio(stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<()> {
         sandbox::place(sandbox::raise(descriptor, 3)?, number)?;
     }
     Ok(())
-}
-
-/// All the walls that don't differ from worker to worker.
-fn confine(walls: &Walls, user: Option<Identity>, limits: ProcessLimits, dies_with_parent: bool) -> io::Result<()> {
-    let parent = rustix::process::getppid();
-    worker::ignore_terminal_signals();
-    sandbox::set_process_name(c"wasmproc-zygote")?;
-    if walls.empty_root {
-        sandbox::empty_root()?;
-    }
-    if let Some(user) = user {
-        sandbox::become_user(user)?;
-    }
-    sandbox::drop_capabilities()?;
-    sandbox::forbid_new_privileges()?;
-    sandbox::hide_from_tracers()?;
-    if dies_with_parent {
-        sandbox::die_with_parent()?;
-        if rustix::process::getppid() != parent {
-            sandbox::exit_now(0);
-        }
-    }
-    limits.apply(sandbox::data_in_use())?;
-    seccomp::report_denied(|_| sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8))
 }
 
 impl Foundation {
@@ -226,15 +240,14 @@ fn with_images(component: Component) -> wasmtime::Result<Component> {
 }
 
 /// A zygote with everything loaded.
-struct Server<'a> {
+struct Server {
     control: Channel<FromZygote, ToZygote>,
     programs: Vec<Program>,
     threads: Threads,
-    filter: &'a seccomp::WorkerFilter,
-    dies_with_parent: bool,
+    confinement: Confinement,
 }
 
-impl Server<'_> {
+impl Server {
     /// Forks workers until the supervisor closes the socket.
     fn serve(mut self) -> ! {
         let ready = self.control.send(&FromZygote::Ready, &[]);
@@ -252,7 +265,7 @@ impl Server<'_> {
 
     fn fork(&self, worker: WorkerId, socket: OwnedFd) -> (FromZygote, Option<OwnedFd>) {
         match sandbox::clone_process(&self.threads, true, 0) {
-            Ok(Fork::Child) => worker::main(&self.programs, self.filter, socket, self.dies_with_parent),
+            Ok(Fork::Child) => worker::main(&self.programs, socket, self.confinement),
             Ok(Fork::Parent { pid, pidfd }) => (FromZygote::Forked { worker, pid }, Some(pidfd)),
             Err(error) => (FromZygote::NotForked { worker, reason: error.to_string() }, None),
         }

@@ -47,6 +47,7 @@ impl Table {
             start: Some(Box::new(start)),
             spawned_by,
             listens_for_stop: false,
+            output_limit_told: false,
             memory_bytes: allowance,
             begun: now,
             grace_over: None,

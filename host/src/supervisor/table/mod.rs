@@ -130,6 +130,8 @@ struct Process {
     /// The reply that its parent waits for.
     spawned_by: Option<(Pid, u64)>,
     listens_for_stop: bool,
+    /// The user knows that it has written as much as it may.
+    output_limit_told: bool,
     memory_bytes: u64,
     begun: Now,
     /// When it is killed as timed out.
@@ -295,5 +297,6 @@ pub(crate) fn main_start(arguments: Vec<String>, environment: Vec<(String, Strin
         memory_allowance_bytes: 0,
         cpu_time: None,
         parallelism,
+        max_output_bytes: u64::MAX,
     }
 }

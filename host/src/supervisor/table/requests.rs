@@ -31,10 +31,21 @@ impl Table {
             FromWorker::Trapped { message, backtrace } => {
                 self.end_badly(pid, Cause::Trapped { message, backtrace }, now, actions);
             }
+            FromWorker::OutputLimit => self.output_limit(pid, actions),
             FromWorker::OutOfMemory => self.end_badly(pid, Cause::OutOfMemory, now, actions),
             FromWorker::Rejected(reason) => self.end_badly(pid, Cause::Rejected(reason), now, actions),
             FromWorker::Failed(reason) => self.end_badly(pid, Cause::Failed(reason), now, actions),
             FromWorker::Denied(number) => self.end_badly(pid, Cause::DeniedSyscall(number), now, actions),
+        }
+    }
+
+    fn output_limit(&mut self, pid: Pid, actions: &mut Vec<Action>) {
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        if !std::mem::replace(&mut process.output_limit_told, true) {
+            let name = &process.name;
+            actions.push(Action::Notice(format!(
+                "process {pid} ({name}) has written as much as --max-output allows: more is refused to it"
+            )));
         }
     }
 

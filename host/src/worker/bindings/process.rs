@@ -264,7 +264,7 @@ fn to_wire(target: Target, input: Vec<u8>, options: Options) -> Result<Spawn, Er
 fn text_bytes(spawn: &Spawn) -> usize {
     let function = match &spawn.target {
         WireTarget::Function(name) => name.len(),
-        WireTarget::Main => 0,
+        WireTarget::Main | WireTarget::Attempt { .. } => 0,
     };
     let arguments = spawn.arguments.iter().flatten().map(|argument| argument.len() + 8);
     let environment = spawn.environment.iter().flatten().map(|(name, value)| name.len() + value.len() + 8);

@@ -50,6 +50,7 @@ fn plan() -> Plan {
         timeout: None,
         terminals: [false; 3],
         parallelism: 2,
+        max_output_bytes: u64::MAX,
     }
 }
 

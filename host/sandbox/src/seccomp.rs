@@ -1,0 +1,109 @@
+//! Seccomp: which system calls a process may still make.
+//!
+//! A policy is data: one file for each role and architecture in `policies/`, compiled when this crate is built. Everything
+//! that is not on a list traps: the handler of [`report_denied`] learns the number, so that the cause of death can name
+//! the call. A filter's cost is in its installation, so it is installed once where it can be: init's is inherited by
+//! zygotes that are started later, the zygote's by workers, and a worker adds a short one that takes away what only
+//! the zygote needs.
+#![expect(unsafe_code, reason = "signal handlers are installed by address")]
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use seccompiler::sock_filter;
+
+mod filters {
+    use super::sock_filter;
+
+    const fn i(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
+        sock_filter { code, jt, jf, k }
+    }
+
+    include!(concat!(env!("OUT_DIR"), "/filters.rs"));
+}
+
+/// Whose filter it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The compile worker: threads and memory.
+    Compiler,
+    /// Init: mounts, processes, and all that the zygotes need which it forks.
+    Init,
+    /// The zygote: what workers need, and what making them takes.
+    Zygote(Files),
+    /// A worker: what it loses of its zygote's list.
+    Worker,
+}
+
+/// Whether the run was granted any directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    None,
+    Granted,
+}
+
+/// Stands for the process's own pid in the policies. No pid is as large: the kernel's limit is 2^22.
+const OWN_PID: u32 = 0x7fff_fff1;
+
+/// Installs the filter of `role` for this thread and everything that it will fork. It can't be taken back.
+///
+/// Needs [`crate::forbid_new_privileges`] before.
+pub fn install(role: Role) -> io::Result<()> {
+    let apply = |program: &[sock_filter]| seccompiler::apply_filter(program).map_err(io::Error::other);
+    match role {
+        Role::Init => apply(filters::INIT),
+        Role::Zygote(Files::None) => apply(filters::ZYGOTE),
+        Role::Zygote(Files::Granted) => apply(filters::ZYGOTE_WITH_FILES),
+        Role::Worker => apply(&with_own_pid(filters::WORKER)),
+        Role::Compiler => {
+            apply(filters::FILES_NOT_FOUND)?;
+            apply(&with_own_pid(filters::COMPILER))
+        }
+    }
+}
+
+fn with_own_pid(program: &[sock_filter]) -> Vec<sock_filter> {
+    let pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
+    let replaced = |instruction: &sock_filter| match instruction {
+        sock_filter { k: OWN_PID, .. } => sock_filter { k: pid, ..instruction.clone() },
+        other => other.clone(),
+    };
+    program.iter().map(replaced).collect()
+}
+static ON_DENIED: AtomicUsize = AtomicUsize::new(0);
+
+/// Calls `handler` with the number of a denied system call. It runs in a signal handler: it may make
+/// async-signal-safe calls only, and must not return.
+pub fn report_denied(handler: fn(u32) -> !) -> io::Result<()> {
+    ON_DENIED.store(handler as usize, Ordering::Relaxed);
+    // SAFETY: all-zero is a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_sigsys as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // SAFETY: the handler has the signature that SA_SIGINFO asks for, and is async-signal-safe.
+    let result = unsafe { libc::sigaction(libc::SIGSYS, &raw const action, std::ptr::null_mut()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The head of `siginfo_t` for SIGSYS, as sigaction(2) lays it out; the libc crate has no accessor for it.
+#[repr(C)]
+struct SysInfo {
+    signo: i32,
+    errno: i32,
+    code: i32,
+    call_address: usize,
+    syscall: i32,
+    arch: u32,
+}
+
+extern "C" fn on_sigsys(_signal: i32, info: *const SysInfo, _context: *const libc::c_void) {
+    // SAFETY: the kernel passes a valid siginfo_t, at least as large as its head.
+    let info = unsafe { &*info };
+    let address = ON_DENIED.load(Ordering::Relaxed);
+    // SAFETY: only `report_denied` stores there, and it stores a function of this type before installing this.
+    let handler: fn(u32) -> ! = unsafe { std::mem::transmute(address) };
+    handler(info.syscall as u32)
+}
+
+#[cfg(test)]
+mod tests;

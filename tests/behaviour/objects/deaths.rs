@@ -89,8 +89,11 @@ fn a_process_stopped_inside_of_an_operation_is_killed_when_others_wait() {
         running.expect_stdout(&format!("{attempt}: the child "));
         send(&child, Signal::CONT);
     }
-    running.say("");
-    running.expect_stdout("stopped in the middle of a shared operation");
+    // Its parent hears of it a moment later.
+    eventually("its parent knows how it ended", || {
+        running.say("");
+        running.has_said("stopped in the middle of a shared operation")
+    });
     running.end().expect(0);
 }
 

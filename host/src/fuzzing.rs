@@ -3,13 +3,15 @@
 //! They panic if a promise is broken. Not part of the library's interface, and only there with the feature `fuzzing`.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::MemfdFlags;
+
 use crate::artifact::{Cache, Manifest, Refused, SourceKind, work};
 use crate::wire::compiler::{Answer, Job, Request};
-use crate::{artifact, cli, supervisor, units, wire};
+use crate::{cli, supervisor, units, wire};
 
 /// A time up to which what is shown can be read again: 30 years.
 const LONG: Duration = Duration::from_secs(1 << 30);
@@ -47,17 +49,24 @@ pub fn component(bytes: &[u8]) -> bool {
     compiled.is_some()
 }
 
+fn memory_file(bytes: &[u8]) -> File {
+    let file = rustix::fs::memfd_create(c"wasmproc-fuzzed", MemfdFlags::CLOEXEC).expect("there is memory for a file");
+    let mut file = File::from(file);
+    file.write_all(bytes).expect("there is memory for its content");
+    file
+}
+
 fn compiled(job: Job, bytes: &[u8]) -> Option<Manifest> {
-    let file = artifact::memory_file(bytes).expect("there is memory for a file");
+    let (source, artifact) = (memory_file(bytes), memory_file(&[]));
     let request = Request { name: "fuzzed.wasm".to_owned(), job };
-    match work(&request, file) {
-        Ok((Answer::Compiled(manifest), Some(artifact))) => {
+    match work(&request, source, artifact.try_clone().ok()) {
+        Ok(Answer::Compiled(manifest)) => {
             let length = artifact.metadata().map_or(0, |metadata| metadata.len());
             assert_eq!((job, length), (Job::Compile, manifest.artifact_bytes));
             Some(manifest)
         }
-        Ok((Answer::Described(manifest, _), None)) if job == Job::Describe => Some(manifest),
-        Ok((answer, _)) => panic!("{answer:?} is no answer to {job:?}"),
+        Ok(Answer::Described(manifest, _)) if job == Job::Describe => Some(manifest),
+        Ok(answer) => panic!("{answer:?} is no answer to {job:?}"),
         Err(Refused(reason)) => {
             assert!(!reason.is_empty() && !reason.chars().any(char::is_control), "one line: {reason:?}");
             None
@@ -83,7 +92,7 @@ pub fn entry(folder: &Path, bytes: &[u8]) {
             assert!(text.contains("HASH"), "nobody guesses a hash");
         }
     } else {
-        let kept = artifact::memory_file(first).expect("there is memory for a file").into();
+        let kept = memory_file(first).into();
         cache.keep(key, &kept, &manifest()).expect("an entry can be kept");
         for damage in second.chunks_exact(4) {
             let [file, low, high, change] = [damage[0], damage[1], damage[2], damage[3]];

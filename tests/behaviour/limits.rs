@@ -100,6 +100,38 @@ fn files_that_are_never_closed_meet_a_limit() {
 }
 
 #[test]
+fn open_files_are_limited_by_a_flag() {
+    let scratch = Scratch::new();
+    scratch.write("file", "x");
+    let grant = format!("{}::/data", scratch.path().display());
+    let words = ["--max-open-files", "120", "--dir", &grant, programs::LEAKS_FILES, "/data/file"];
+    let said = Wasmproc::run(words).output().expect(0).text();
+    let count: usize = said.split(' ').next().and_then(|count| count.parse().ok()).expect("a number");
+    assert!((60..120).contains(&count), "{said}");
+    let ended = Wasmproc::run(["--max-open-files", "10", programs::SLEEPS, "0"]).output().expect(125);
+    assert!(ended.stderr.contains("--max-open-files"), "{ended:?}");
+}
+
+#[test]
+fn output_over_its_limit_is_refused_and_said_once() {
+    let ended = Wasmproc::run(["--max-output", "1MiB", programs::FLOODS]).output();
+    assert_eq!(ended.stdout.len(), 1 << 20);
+    assert_eq!(ended.stderr.matches("--max-output").count(), 1, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("stdout refused"), "the same limit holds for stderr");
+    assert_eq!(ended.code(), 134, "it panics, for it can't say why");
+}
+
+#[test]
+fn files_become_no_longer_than_the_limit() {
+    let scratch = Scratch::new();
+    let file = std::fs::File::create(scratch.at("output")).expect("a file");
+    let ended = Wasmproc::run(["--max-file-size", "64KiB", programs::FLOODS]).stdout(file).output().expect(1);
+    assert!(ended.stderr.contains("stdout refused"), "{ended:?}");
+    let length = std::fs::metadata(scratch.at("output")).expect("it is there").len();
+    assert_eq!(length, 64 << 10);
+}
+
+#[test]
 fn handles_that_are_never_dropped_end_their_process_only() {
     let ended = Wasmproc::run(["--timeout", "50s", programs::LEAKS_POLLABLES]).output().expect(134);
     assert!(ended.stderr.contains("process 1 (main)"), "{ended:?}");

@@ -14,29 +14,31 @@ pub struct ProcessLimits {
     /// Private writable memory in addition to what the process had when the limit was set.
     pub memory_bytes: u64,
     pub open_files: u64,
-    /// The length to which it may make files grow. Not applied here: see [`limit_files`].
+    /// The length to which it may make files grow.
     pub file_bytes: u64,
 }
 
 impl ProcessLimits {
-    /// Applies the limits to this process, for good. `base_bytes` is what [`data_in_use`] says before.
+    /// Limits this process and what it forks, for good, but not their files. `base_bytes` is what [`data_in_use`] says before.
     pub fn apply(&self, base_bytes: u64) -> io::Result<()> {
         set(Resource::Data, base_bytes.saturating_add(self.memory_bytes))?;
-        set(Resource::Nofile, self.open_files)?;
         set(Resource::Core, 0)?;
         set(Resource::Memlock, 0)?;
         set(Resource::Msgqueue, 0)
+    }
+
+    /// Limits the files of this process, for good. Not for one that sends descriptors: the kernel refuses that when its user
+    /// has more on their way, in all processes together, than the sender may have open. A write beyond the length fails
+    /// with EFBIG, provided that SIGXFSZ is ignored.
+    pub fn apply_to_files(&self) -> io::Result<()> {
+        set(Resource::Nofile, self.open_files)?;
+        if self.file_bytes == u64::MAX { Ok(()) } else { set(Resource::Fsize, self.file_bytes) }
     }
 }
 
 /// From now on this process can't make others, whatever else lets it.
 pub fn forbid_processes() -> io::Result<()> {
     set(Resource::Nproc, 0)
-}
-
-/// From now on this process can't make files grow beyond this: a write fails with EFBIG, provided that SIGXFSZ is ignored.
-pub fn limit_files(bytes: u64) -> io::Result<()> {
-    if bytes == u64::MAX { Ok(()) } else { set(Resource::Fsize, bytes) }
 }
 
 /// A limit on processor time, exact to a clock tick, with a coarse one behind it.

@@ -75,6 +75,7 @@ fn confine() -> io::Result<()> {
     worker::ignore_signals();
     let limits = ProcessLimits { memory_bytes: MAX_MEMORY_BYTES, open_files: 64, file_bytes: u64::MAX };
     limits.apply(sandbox::data_in_use())?;
+    limits.apply_to_files()?;
     CpuTimer::start(MAX_CPU_TIME)?;
     sandbox::close_from(3)?;
     if sandbox::landlock_version().is_ok() {

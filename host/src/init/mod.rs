@@ -209,7 +209,7 @@ impl Run {
             let confinement = Confinement {
                 files: if self.directories.is_empty() { seccomp::Files::None } else { seccomp::Files::Granted },
                 landlock: self.walls.landlock.is_some(),
-                file_bytes: self.setup.limits.file_bytes,
+                limits: self.setup.limits,
                 dies_with_parent: !self.walls.has(Namespace::Pid),
                 without: self.without,
             };
@@ -223,7 +223,6 @@ impl Run {
                 user: self.user,
                 directories: &self.directories,
                 grants: &self.setup.grants,
-                limits: self.setup.limits,
                 confinement,
                 for_many: renewed || self.many,
             };

@@ -24,7 +24,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
-use wasmproc_sandbox::{self as sandbox, CpuTimer, Layer, seccomp};
+use wasmproc_sandbox::{self as sandbox, CpuTimer, Layer, ProcessLimits, seccomp};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use crate::cause::exit_code;
@@ -54,7 +54,7 @@ pub(crate) struct Confinement {
     pub(crate) files: seccomp::Files,
     /// This machine has Landlock.
     pub(crate) landlock: bool,
-    pub(crate) file_bytes: u64,
+    pub(crate) limits: ProcessLimits,
     /// There is no pid namespace that ends them all.
     pub(crate) dies_with_parent: bool,
     /// A layer that is left out, to see that others hold without it.
@@ -109,7 +109,7 @@ fn confine(control: OwnedFd, confinement: Confinement) -> io::Result<Channel<Fro
     sandbox::close_from(CONTROL + 1)?;
     if confinement.has(Layer::Limits) {
         sandbox::forbid_processes()?;
-        sandbox::limit_files(confinement.file_bytes)?;
+        confinement.limits.apply_to_files()?;
     }
     seccomp::report_denied(denied)?;
     if confinement.files == seccomp::Files::None {

@@ -9,8 +9,8 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -44,12 +44,13 @@ impl Stream {
 /// What a process may still write to its standard streams, all of them together.
 pub(super) struct Allowance {
     bytes: AtomicU64,
+    told: AtomicBool,
     control: Control,
 }
 
 impl Allowance {
     pub(super) fn new(bytes: u64, control: Control) -> Allowance {
-        Allowance { bytes: AtomicU64::new(bytes), control }
+        Allowance { bytes: AtomicU64::new(bytes), told: AtomicBool::new(false), control }
     }
 
     /// How many of `wanted` bytes may be written now. When they run out the supervisor is told.
@@ -60,7 +61,7 @@ impl Allowance {
         }
         let taken = usize::try_from(left).map_or(wanted, |left| left.min(wanted));
         self.bytes.store(left - taken as u64, Relaxed);
-        if taken < wanted && left > 0 {
+        if taken < wanted && !self.told.swap(true, Relaxed) {
             // If the supervisor is gone, so is this process soon.
             let _ = self.control.tell(&FromWorker::OutputLimit);
         }

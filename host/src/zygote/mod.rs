@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use wasmproc_sandbox::{self as sandbox, Fork, Identity, Layer, ProcessLimits, Threads, Walls, seccomp};
+use wasmproc_sandbox::{self as sandbox, Fork, Identity, Layer, Threads, Walls, seccomp};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -51,7 +51,6 @@ pub(crate) struct Zygote<'a> {
     pub(crate) grants: &'a [Grant],
     pub(crate) walls: &'a Walls,
     pub(crate) user: Option<Identity>,
-    pub(crate) limits: ProcessLimits,
     pub(crate) confinement: Confinement,
     /// Many workers will be forked: it may take some milliseconds to make each of them cheaper.
     pub(crate) for_many: bool,
@@ -140,7 +139,7 @@ impl Zygote<'_> {
             }
         }
         if self.confinement.has(Layer::Limits) {
-            self.limits.apply(sandbox::data_in_use())?;
+            self.confinement.limits.apply(sandbox::data_in_use())?;
         }
         seccomp::report_denied(|_| sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8))
     }

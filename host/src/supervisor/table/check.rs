@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAIN, Now, Phase, Process, Table};
+#[cfg(feature = "fuzzing")]
+use super::Now;
+use super::{MAIN, Phase, Process, Table};
 
 impl Table {
     /// Panics if the table contradicts itself.
@@ -21,6 +23,7 @@ impl Table {
     }
 
     /// Panics if a time limit is over and nothing was done, or if nobody will look when it is.
+    #[cfg(feature = "fuzzing")]
     pub(crate) fn check_time(&self, now: Now) {
         for process in self.processes.values().filter(|process| process.phase != Phase::Dying) {
             let grace = process.grace_over.map(|(over, _)| over);
@@ -32,6 +35,7 @@ impl Table {
 
     /// Panics if anything is left of a run that is over, but objects of which a ticket is in one that is left itself.
     /// Returns how many memories those have.
+    #[cfg(feature = "fuzzing")]
     pub(crate) fn check_end(&self) -> usize {
         assert!(self.processes.is_empty() && self.by_worker.is_empty() && self.waiting.is_empty());
         assert!(self.kept.is_empty() && self.kept_bytes == 0);

@@ -35,6 +35,7 @@ impl Objects {
     }
 
     /// Panics if anybody has an object. Returns how many memories there are.
+    #[cfg(feature = "fuzzing")]
     pub(in super::super) fn check_end(&self) -> usize {
         assert!(self.objects.values().all(|object| object.holders.is_empty() && object.leaving.is_empty()));
         self.memories.len()

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::fs::inotify;
@@ -130,6 +131,8 @@ fn killed_spares_are_replaced() {
         eventually("the spare is dead", || !spare.is_alive());
     }
     running.processes("wasmproc-worker", 3);
+    // Until the supervisor has heard of a death, it may give the dead one work.
+    sleep(Duration::from_millis(500));
     running.say("21");
     running.expect_stdout("42");
     running.end().expect(0);

@@ -61,6 +61,16 @@ pub fn clone_process(threads: &Threads, sibling: bool, namespaces: i32) -> io::R
     // SAFETY: no memory is shared with the child and this process has one thread, so the child continues with a
     // complete copy of everything.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) };
+    let is_unknown = pid < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS);
+    // The default filters of containers know clone3(2) as little as old kernels do, because they can't look into its
+    // arguments. The older call takes the exit signal with the flags, and as its third argument where to put the pidfd.
+    let pid = match is_unknown {
+        // SAFETY: as above; without a stack of its own the child continues on its copy of this one.
+        true => unsafe {
+            libc::syscall(libc::SYS_clone, arguments.flags | arguments.exit_signal, 0, &raw mut pidfd, 0, 0)
+        },
+        false => pid,
+    };
     match pid {
         ..0 => Err(io::Error::last_os_error()),
         0 => Ok(Fork::Child),

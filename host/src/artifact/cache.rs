@@ -6,10 +6,10 @@
 //! by its user alone, because an artifact is native code.
 
 use std::env;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -50,10 +50,13 @@ impl Cache {
         if let Some(folder) = env::var_os(FOLDER_VARIABLE).filter(|folder| !folder.is_empty()) {
             return Ok(Cache { folder: folder.into() });
         }
-        let strategy = etcetera::choose_base_strategy().map_err(|_| {
+        // Not asked of the user database: a static program can't, where that needs the C library's modules.
+        let named = |variable: &str| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        let caches = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
+        let caches = caches.ok_or_else(|| {
             Error::failed(format!("there is no home folder to keep artifacts in: set {FOLDER_VARIABLE}"))
         })?;
-        Ok(Cache { folder: etcetera::BaseStrategy::cache_dir(&strategy).join("wasmproc") })
+        Ok(Cache { folder: caches.join("wasmproc") })
     }
 
     /// Where it is.
@@ -121,11 +124,7 @@ impl Cache {
     /// Writes an entry and returns its artifact, open for reading.
     pub(crate) fn keep(&self, key: &str, artifact: &OwnedFd, manifest: &Manifest) -> Result<OwnedFd> {
         let shown = self.folder.display();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)
-            .context(|| format!("can't make the cache folder {shown}"))?;
+        self.make_folder().context(|| format!("can't make the cache folder {shown}"))?;
         self.check_owner()?;
         let bytes = read_all(artifact)?;
         let record =
@@ -136,6 +135,15 @@ impl Cache {
         self.write(&self.path(key, "json"), &json).context(|| format!("can't write to the cache {shown}"))?;
         let file = File::open(&place).context(|| format!("can't read {}", place.display()))?;
         Ok(file.into())
+    }
+
+    fn make_folder(&self) -> io::Result<()> {
+        if self.folder.is_dir() {
+            return Ok(());
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        // Whatever the umask is.
+        fs::set_permissions(&self.folder, Permissions::from_mode(0o700))
     }
 
     pub(super) fn remove(&self, key: &str) {
@@ -152,6 +160,7 @@ impl Cache {
         };
         let mut file = File::from(file);
         file.write_all(bytes)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
         let open = format!("/proc/self/fd/{}", file.as_raw_fd());
         let link = || rustix::fs::linkat(CWD, &open, CWD, place, AtFlags::SYMLINK_FOLLOW);
         match link() {
@@ -169,6 +178,7 @@ impl Cache {
     fn write_named(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".tmp").tempfile_in(&self.folder)?;
         file.write_all(bytes)?;
+        file.as_file().set_permissions(Permissions::from_mode(0o600))?;
         file.persist(place).map_err(|error| error.error)?;
         Ok(())
     }

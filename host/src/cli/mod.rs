@@ -9,6 +9,7 @@ mod new;
 mod report;
 mod run;
 mod signals;
+mod surroundings;
 mod terminal;
 
 use std::process::ExitCode;
@@ -17,7 +18,6 @@ use clap::{Parser, Subcommand};
 
 use crate::cause::exit_code;
 use crate::probe;
-pub use crate::role::fork_ahead;
 
 /// Run WebAssembly components as sandboxed operating-system processes.
 #[derive(Debug, Parser)]
@@ -53,11 +53,23 @@ enum Command {
     Man(completions::Man),
 }
 
+/// Settles this process in its surroundings, and forks init's doorstep ahead if this is `wasmproc run`. Call it first in
+/// `main`, before [`crate::init`].
+pub fn fork_ahead() {
+    surroundings::settle();
+    crate::role::fork_ahead();
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     if probe::sentinel(std::env::args_os().nth(1).as_deref()) {
         return ExitCode::SUCCESS;
     }
+    // Not the code of a thread that panicked, which could be a guest's.
+    std::panic::set_hook(Box::new(|panic| {
+        terminal::complain(&crate::cause::printable(&format!("{panic}; please report it")));
+        std::process::exit(exit_code::WASMPROC_FAILED.into());
+    }));
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

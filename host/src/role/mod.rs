@@ -5,14 +5,15 @@
 //! so a host program's other threads can start programs at the same time without leaking it.
 //!
 //! The command alone can have init without executing anything: see `forked`.
-#![expect(unsafe_code, reason = "descriptor 0 is taken over when a role starts")]
+#![expect(unsafe_code, reason = "descriptor 0 is taken over when a role starts; what the kernel says of the program")]
 
 mod forked;
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -74,7 +75,7 @@ pub fn init() {
 }
 
 /// Forks init's doorstep ahead if this is the command `wasmproc run`. Call it before [`init`].
-pub fn fork_ahead() {
+pub(crate) fn fork_ahead() {
     forked::fork_for_run();
 }
 
@@ -131,6 +132,8 @@ pub(crate) fn start(role: Role, control: OwnedFd, without: Option<Layer>) -> Res
         .stdout(Stdio::null())
         .stderr(Stdio::inherit());
     if role == Role::Compiler {
+        // It tells how it failed, and what its libraries say beside that helps nobody.
+        command.stderr(Stdio::null());
         // Its thread pool would look for this in files that a confined process can't open.
         command.env("RAYON_NUM_THREADS", std::thread::available_parallelism().map_or(1, usize::from).to_string());
     }
@@ -161,6 +164,18 @@ fn executable() -> Result<&'static Executable> {
     Ok(EXECUTABLE.get_or_init(|| Executable { file, name }))
 }
 
+/// The file that was executed, as the kernel was told it: for machines without /proc.
+fn executed_file() -> Option<PathBuf> {
+    // SAFETY: asks for a number of the auxiliary vector.
+    let file = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
+    if file.is_null() {
+        return None;
+    }
+    // SAFETY: the kernel put the name of the executed file there, with a zero behind it, and nobody changes it.
+    let name = unsafe { CStr::from_ptr(file) };
+    std::path::absolute(OsStr::from_bytes(name.to_bytes())).ok()
+}
+
 fn find_executable() -> Result<PathBuf> {
     if let Some(name) = env::var_os(OVERRIDE) {
         let name = PathBuf::from(name);
@@ -169,7 +184,7 @@ fn find_executable() -> Result<PathBuf> {
             false => Err(Error::failed(format!("{OVERRIDE} names {}, which is not a file", name.display()))),
         };
     }
-    let own = env::current_exe().ok();
+    let own = env::current_exe().ok().or_else(executed_file);
     if INITIALISED.load(Ordering::Relaxed)
         && let Some(own) = own
     {

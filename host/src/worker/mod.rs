@@ -207,16 +207,19 @@ async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, cont
 /// Signals that a terminal sends to everybody in the foreground are the supervisor's to act on; those that a write can
 /// cause come as errors of the write.
 pub(crate) fn ignore_signals() {
-    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM, libc::SIGPIPE, libc::SIGXFSZ] {
-        ignore(signal);
-    }
+    let ignored = [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM, libc::SIGPIPE, libc::SIGXFSZ];
+    // Whoever started wasmproc may have ignored these, by which ends are told and times are limited.
+    let needed = [libc::SIGCHLD, libc::SIGPROF, libc::SIGXCPU];
+    ignored.iter().for_each(|&signal| dispose(signal, libc::SIG_IGN));
+    needed.iter().for_each(|&signal| dispose(signal, libc::SIG_DFL));
     unblock_signals();
 }
 
+/// `how` is the default or to ignore it.
 #[expect(unsafe_code, reason = "signal dispositions have no safe wrapper")]
-fn ignore(signal: i32) {
-    // SAFETY: ignoring a signal runs no code.
-    unsafe { libc::signal(signal, libc::SIG_IGN) };
+fn dispose(signal: i32, how: libc::sighandler_t) {
+    // SAFETY: neither of the two runs code of ours.
+    unsafe { libc::signal(signal, how) };
 }
 
 #[expect(unsafe_code, reason = "signal masks have no safe wrapper")]

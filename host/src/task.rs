@@ -345,7 +345,11 @@ impl Task {
         let stream = |index: usize| match &self.stdio[index] {
             Some(given) => given.try_clone(),
             // A stream that is closed here is an empty one there.
-            None => own[index].try_clone_to_owned().or_else(|_| nothing()),
+            None => own[index].try_clone_to_owned().or_else(|error| match error.raw_os_error() {
+                Some(libc::EBADF) => nothing(),
+                // One that is there and can't be passed on must not be lost silently.
+                _ => Err(error),
+            }),
         };
         let streams: std::io::Result<_> = (|| Ok([stream(0)?, stream(1)?, stream(2)?]))();
         streams.context(|| "can't duplicate the standard streams".to_owned())

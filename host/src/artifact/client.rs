@@ -57,16 +57,20 @@ fn ask(
     let descriptors: Vec<_> = [source.as_fd()].into_iter().chain(artifact).collect();
     match control.send(&request, &descriptors) {
         // A worker that died already says more by its exit than this error would.
-        Err(error) if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
-            return Err(error).context(|| "can't tell the compile worker what to compile".to_owned());
+        Err(error) if !wire::is_gone(&error) => {
+            return Err(error).context(|| "the compile worker can't be told what to do".to_owned());
         }
         _ => {}
     }
-    let interrupted = wait(&control, &request.name, attendant);
+    let waited = wait(&control, &request.name, attendant);
     attendant.compiled();
-    if let Some(signal) = interrupted? {
-        let message = format!("stopped while compiling {}", path.display());
-        return Err(Error::new(ErrorKind::Interrupted(signal), message));
+    match waited? {
+        Waited::Answered => {}
+        Waited::InVain => return Err(worker.how_it_died(path)),
+        Waited::Interrupted(signal) => {
+            let message = format!("stopped while compiling {}", path.display());
+            return Err(Error::new(ErrorKind::Interrupted(signal), message));
+        }
     }
     match control.receive() {
         Ok(Some((Answer::Refused(reason), _))) => {
@@ -85,8 +89,17 @@ fn ask(
     }
 }
 
-/// Waits for an answer. Returns the signal that interrupted the wait, if one did.
-fn wait(control: &Channel<Request, Answer>, name: &str, attendant: &mut dyn Attendant) -> Result<Option<u8>> {
+/// How a wait for an answer ended.
+enum Waited {
+    /// It is there, or the worker is gone.
+    Answered,
+    /// It took far too long.
+    InVain,
+    /// By this signal.
+    Interrupted(u8),
+}
+
+fn wait(control: &Channel<Request, Answer>, name: &str, attendant: &mut dyn Attendant) -> Result<Waited> {
     let started = Instant::now();
     let second = Timespec { tv_sec: 1, tv_nsec: 0 };
     loop {
@@ -102,17 +115,17 @@ fn wait(control: &Channel<Request, Answer>, name: &str, attendant: &mut dyn Atte
             (!polled[0].revents().is_empty(), polled.get(1).is_some_and(|stop| !stop.revents().is_empty()))
         };
         if ready {
-            return Ok(None);
+            return Ok(Waited::Answered);
         }
         if stop && let Some(Interruption::Stop { signal }) = attendant.take_interruption() {
-            return Ok(Some(signal));
+            return Ok(Waited::Interrupted(signal));
         }
         if started.elapsed() > Duration::from_secs(1) {
             attendant.still_compiling(name, started.elapsed());
         }
         // The processor-time limit ends a worker that computes; this ends one that hangs.
         if started.elapsed() > 4 * MAX_CPU_TIME {
-            return Ok(None);
+            return Ok(Waited::InVain);
         }
     }
 }
@@ -132,6 +145,11 @@ struct Reaped(Child);
 impl Reaped {
     fn how_it_died(&mut self, path: &Path) -> Error {
         use std::os::unix::process::ExitStatusExt;
+        // Its socket may close a moment before its end.
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(1) && matches!(self.0.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let _ = self.0.kill();
         let limit = [libc::SIGPROF, libc::SIGXCPU, libc::SIGKILL].map(Some);
         let shown = path.display();

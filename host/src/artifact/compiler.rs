@@ -24,11 +24,18 @@ pub(super) const MAX_CPU_TIME: Duration = Duration::from_secs(600);
 /// The largest WebAssembly file that is accepted.
 pub(super) const MAX_SOURCE_BYTES: u64 = 512 << 20;
 
+/// It has a handful.
+const MAX_OPEN_FILES: u64 = 64;
+
+/// Enough for whatever the parsers accept; the first thread's depends on the user's limits.
+const STACK_BYTES: usize = 8 << 20;
+
 /// Its control socket is its standard input.
 const CONTROL: RawFd = 0;
 
 /// The life of a compile worker: confine itself, answer one request, end.
 pub(crate) fn main(control: OwnedFd) -> ! {
+    wire::tell_panics(CONTROL, Answer::Failed);
     let mut control: Channel<Answer, Request> = Channel::with_descriptors(control);
     let answer = |control: &Channel<Answer, Request>, answer: &Answer| {
         // If the supervisor is gone, nobody needs the answer.
@@ -43,7 +50,8 @@ pub(crate) fn main(control: OwnedFd) -> ! {
     let Some(source) = files.next() else {
         answer(&control, &Answer::Failed("no descriptor is left for the compile worker".to_owned()))
     };
-    match work(&request, source, files.next()) {
+    let artifact = files.next();
+    match in_parallel(|| work(&request, source, artifact)) {
         Ok(message) => answer(&control, &message),
         Err(Refused(message)) => answer(&control, &Answer::Refused(message)),
     }
@@ -58,8 +66,8 @@ fn confine() -> io::Result<()> {
     let nobody = sandbox::Identity::NOBODY;
     let is_root = rustix::process::geteuid().is_root();
     let user = (is_root && sandbox::hindrance_to_become(nobody).is_none()).then_some(nobody);
-    if entered.contains(&Namespace::Mount) {
-        sandbox::make_private()?;
+    // In a changed root mounts can't be made private, and others would see what is done to them here.
+    if entered.contains(&Namespace::Mount) && sandbox::make_private().is_ok() {
         sandbox::empty_root()?;
     }
     if let Some(user) = user {
@@ -73,7 +81,7 @@ fn confine() -> io::Result<()> {
         sandbox::exit_now(0);
     }
     worker::ignore_signals();
-    let limits = ProcessLimits { memory_bytes: MAX_MEMORY_BYTES, open_files: 64, file_bytes: u64::MAX };
+    let limits = ProcessLimits { memory_bytes: MAX_MEMORY_BYTES, open_files: MAX_OPEN_FILES, file_bytes: u64::MAX };
     limits.apply(sandbox::data_in_use())?;
     limits.apply_to_files()?;
     CpuTimer::start(MAX_CPU_TIME)?;
@@ -88,6 +96,20 @@ fn confine() -> io::Result<()> {
 fn denied(number: u32) -> ! {
     wire::report_denied(CONTROL, number);
     sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8)
+}
+
+/// Does it with as many threads as are to be had, or with this one alone.
+fn in_parallel<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let threads = rayon_core::ThreadPoolBuilder::new().stack_size(STACK_BYTES);
+    match threads.build() {
+        Ok(threads) => threads.install(work),
+        Err(_) => {
+            let alone = rayon_core::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+            // The engine would ask for threads of its own if this failed; nothing in it can.
+            let _alone = alone.build();
+            work()
+        }
+    }
 }
 
 /// The file is no good: the reason, in one line.

@@ -94,8 +94,10 @@ fn read_source(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn not_readable(path: &Path, error: &std::io::Error) -> Error {
-    let kind = match error.kind() {
-        std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+    let kind = match error.raw_os_error() {
+        Some(libc::ENOENT) => ErrorKind::NotFound,
+        // What this machine lacks is not the file's fault.
+        Some(libc::ENOMEM | libc::EMFILE | libc::ENFILE) => ErrorKind::Failed,
         _ => ErrorKind::CannotRun,
     };
     Error::new(kind, format!("can't read {}: {error}", path.display()))

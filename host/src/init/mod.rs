@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(20);
 
 /// The life of init, beginning on the doorstep. `without` leaves a layer of the sandbox out, to see that others hold.
 pub(crate) fn main(control: OwnedFd, without: Option<Layer>) -> ! {
+    wire::tell_panics(control.as_raw_fd(), FromInit::Failed);
     let mut control: Channel<FromInit, ToInit> = Channel::with_descriptors(control);
     match live(&mut control, without) {
         Ok(()) => sandbox::exit_now(0),
@@ -270,7 +271,7 @@ impl Run {
                     match self.narrow(grant, &path, read_only) {
                         Ok(view) => control.send(&FromInit::Narrowed { ticket, error: None }, &[view.as_fd()])?,
                         Err(error) => {
-                            control.send(&FromInit::Narrowed { ticket, error: Some(error.to_string()) }, &[])?;
+                            control.send(&FromInit::Narrowed { ticket, error: Some(error.into()) }, &[])?;
                         }
                     }
                 }

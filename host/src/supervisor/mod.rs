@@ -38,7 +38,7 @@ use crate::role::Doorstep;
 use crate::wire::init::{FromInit, Setup, ToInit};
 use crate::wire::worker::{Start, ToWorker};
 use crate::wire::zygote::WorkerId;
-use crate::wire::{Channel, Received};
+use crate::wire::{self, Channel, Received};
 use crate::{Cause, Pid};
 use controller::Order;
 use memories::{Consequence, Memories};
@@ -241,11 +241,7 @@ impl<'a> Supervisor<'a> {
         for action in actions {
             match action {
                 Action::Fork(worker) => self.fork(worker),
-                Action::RenewZygote => {
-                    // If init is gone, so is the run.
-                    let _ = self.init.post(&ToInit::Renew, Vec::new());
-                    let _ = watch_also_for_writing(&self.epoll, &self.init, INIT, self.init.has_backlog());
-                }
+                Action::RenewZygote => self.ask_init(&[ToInit::Renew]),
                 Action::Start(worker, start, views) => self.start(worker, *start, &views),
                 Action::Narrow(pid, views) => self.narrow(pid, &views),
                 Action::Tell(worker, message) => self.tell(worker, &message, Vec::new()),
@@ -306,15 +302,25 @@ impl<'a> Supervisor<'a> {
                 }
             }
             // It is dying, and its death will be reported.
-            Err(error) if error.kind() != std::io::ErrorKind::TimedOut => {}
-            Err(error) => self.handle(Event::Misbehaved(worker, format!("its worker is stalled: {error}"))),
+            Err(error) if wire::is_gone(&error) => {}
+            Err(error) => self.handle(Event::Misbehaved(worker, format!("its worker can't be reached: {error}"))),
         }
     }
 
     fn narrow(&mut self, pid: Pid, views: &[View]) {
-        for request in self.views.ask(pid, views) {
-            // If init is gone, so is the run.
-            let _ = self.init.post(&request, Vec::new());
+        let requests = self.views.ask(pid, views);
+        self.ask_init(&requests);
+    }
+
+    fn ask_init(&mut self, requests: &[ToInit]) {
+        for request in requests {
+            match self.init.post(request, Vec::new()) {
+                // If init is gone, so is the run, and says so.
+                Err(error) if !wire::is_gone(&error) => {
+                    self.broken = Some(Error::failed(format!("init can't be reached: {error}")).into());
+                }
+                _ => {}
+            }
         }
         let _ = watch_also_for_writing(&self.epoll, &self.init, INIT, self.init.has_backlog());
     }

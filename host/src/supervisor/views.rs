@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::spawn::View;
 use crate::Pid;
-use crate::wire::init::ToInit;
+use crate::wire::init::{NoView, ToInit};
 
 /// Views that are being made, and those that are ready and wait for their process to have a worker.
 #[derive(Default)]
@@ -44,16 +44,17 @@ impl Views {
         &mut self,
         ticket: u64,
         view: Option<OwnedFd>,
-        error: Option<String>,
-    ) -> Option<(Pid, Result<(), String>)> {
+        error: Option<NoView>,
+    ) -> Option<(Pid, Result<(), NoView>)> {
         let holds = |(first, expected): (&u64, &Expected)| {
             (*first..*first + expected.views.len() as u64).contains(&ticket).then_some(*first)
         };
         let first = self.expected.iter().find_map(holds)?;
         let Some(view) = view else {
             let expected = self.expected.remove(&first)?;
-            let reason = error.unwrap_or_else(|| "no descriptor is left".into());
-            return Some((expected.pid, Err(format!("a directory can't be passed on: {reason}"))));
+            let error = error.unwrap_or_else(|| NoView { reason: "no descriptor is left".to_owned(), is_short: true });
+            let reason = format!("a directory can't be passed on: {}", error.reason);
+            return Some((expected.pid, Err(NoView { reason, ..error })));
         };
         let expected = self.expected.get_mut(&first)?;
         expected.views[(ticket - first) as usize] = Some(view);

@@ -9,7 +9,7 @@ use super::table::Event;
 use super::{Broken, FIRST_WORKER, RETIRING, Supervisor, ZYGOTE, watch, watch_also_for_writing};
 use crate::error::Error;
 use crate::wire::zygote::{FromZygote, ToZygote, WorkerId};
-use crate::wire::{Channel, Received};
+use crate::wire::{self, Channel, Received};
 
 pub(super) type Zygote = Channel<ToZygote, FromZygote>;
 
@@ -34,8 +34,14 @@ impl Supervisor<'_> {
             Err(error) => return self.handle(Event::NotForked(worker, error.to_string())),
         };
         if let Some(zygote) = &mut self.zygote {
-            // A zygote that is gone is replaced, and asked again.
-            let _ = zygote.post(&ToZygote::Fork(worker), vec![socket]);
+            match zygote.post(&ToZygote::Fork(worker), vec![socket]) {
+                // A zygote that is gone is replaced, and asked again.
+                Err(error) if !wire::is_gone(&error) => {
+                    self.workers.remove(worker);
+                    return self.handle(Event::NotForked(worker, error.to_string()));
+                }
+                _ => {}
+            }
             let _ = watch_also_for_writing(&self.epoll, &*zygote, ZYGOTE, zygote.has_backlog());
         }
     }
@@ -138,11 +144,14 @@ impl Supervisor<'_> {
                     return self.handle(Event::NotForked(worker, "no descriptor is left".to_owned()));
                 };
                 let Some(channel) = self.workers.born(worker, pid, pidfd) else { return };
-                let watched = watch(&self.epoll, channel, FIRST_WORKER + worker.0);
-                self.handle(Event::Forked(worker));
-                if let Err(error) = watched {
-                    self.handle(Event::Misbehaved(worker, error.to_string()));
+                if let Err(error) = watch(&self.epoll, channel, FIRST_WORKER + worker.0) {
+                    // One that can't be heard is none.
+                    self.workers.kill(worker);
+                    self.workers.remove(worker);
+                    self.early_deaths.remove(&pid);
+                    return self.handle(Event::NotForked(worker, error.to_string()));
                 }
+                self.handle(Event::Forked(worker));
                 let early_death = self.early_deaths.remove(&pid);
                 if !self.workers.is_expecting() {
                     // Numbers are reused in time; what is left over here belongs to nobody.

@@ -9,6 +9,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -26,6 +27,10 @@ pub(super) const PACKET_BYTES: usize = 8 * 1024;
 pub(crate) const MAX_DESCRIPTORS: usize = 64;
 /// Packets waiting for a peer that doesn't read; beyond it the peer is given up.
 const MAX_OUTBOX_PACKETS: usize = 8 * MAX_MESSAGE_BYTES / PACKET_BYTES;
+
+/// How often, and how soon, a packet is tried again for which the kernel has no memory at the moment.
+const RETRIES: u32 = 200;
+const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 const LAST: u8 = 0;
 const MORE: u8 = 1;
@@ -85,14 +90,7 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
 
     /// Sends a message, waiting for the peer to read if need be.
     pub(crate) fn send(&self, message: &Out, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let bytes = encode(message)?;
-        let mut packets = packets(&bytes).peekable();
-        while let Some(packet) = packets.next() {
-            let more = packets.peek().is_some();
-            let descriptors = if more { &[] } else { descriptors };
-            send_packet(self.socket.as_fd(), more, packet, descriptors, SendFlags::empty())?;
-        }
-        Ok(())
+        send_over(self.socket.as_fd(), message, descriptors)
     }
 
     /// Sends a message if the peer reads, else keeps it until [`Channel::flush`]. Never waits.
@@ -109,7 +107,7 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
                 let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
                 match send_packet(self.socket.as_fd(), more, packet, &borrowed, SendFlags::DONTWAIT) {
                     Ok(()) => continue,
-                    Err(Errno::AGAIN) => {}
+                    Err(Errno::AGAIN | Errno::TOOMANYREFS) => {}
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -132,6 +130,11 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
             match send_packet(self.socket.as_fd(), more, &packet.bytes[1..], &borrowed, SendFlags::DONTWAIT) {
                 Ok(()) => drop(self.outbox.pop_front()),
                 Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::TOOMANYREFS) => {
+                    // The socket has room, so whoever waits for that is back at once.
+                    std::thread::sleep(RETRY_PAUSE);
+                    return Ok(false);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -162,6 +165,7 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
         if self.packet.is_empty() {
             self.packet = vec![0; PACKET_BYTES + 1].into_boxed_slice();
         }
+        let (mut retries, mut was_reset) = (RETRIES, false);
         loop {
             let mut space = [const { MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
             let space = if self.descriptors == 0 { &mut space[..0] } else { &mut space[..] };
@@ -172,6 +176,13 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
                 Ok(received) => received,
                 Err(Errno::AGAIN) => return Ok(Received::Empty),
                 Err(Errno::INTR) => continue,
+                // The packet is still there.
+                Err(error) if is_short_of_memory(error) && retry(&mut retries) => continue,
+                // A peer that is gone and had not read everything: that is told once, before its last words.
+                Err(Errno::CONNRESET) if !was_reset => {
+                    was_reset = true;
+                    continue;
+                }
                 Err(Errno::CONNRESET) => return Ok(Received::Closed),
                 Err(error) => return Err(error.into()),
             };
@@ -213,6 +224,22 @@ fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
     postcard::to_stdvec(message).map_err(io::Error::other)
 }
 
+/// Sends a message over a socket that may have no channel, waiting for the peer to read if need be.
+pub(super) fn send_over(
+    socket: BorrowedFd<'_>,
+    message: &impl Serialize,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let bytes = encode(message)?;
+    let mut packets = packets(&bytes).peekable();
+    while let Some(packet) = packets.next() {
+        let more = packets.peek().is_some();
+        let descriptors = if more { &[] } else { descriptors };
+        send_packet(socket, more, packet, descriptors, SendFlags::empty())?;
+    }
+    Ok(())
+}
+
 /// The packets of a message; an empty message has one.
 fn packets(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let empty: Option<&[u8]> = bytes.is_empty().then_some(&[]);
@@ -231,15 +258,37 @@ fn send_packet(
     let mut space = [const { MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(Errno::TOOMANYREFS);
+        return Err(Errno::INVAL);
     }
+    let mut retries = RETRIES;
     loop {
         match rustix::net::sendmsg(socket, &slices, &mut control, flags | SendFlags::NOSIGNAL) {
             Ok(_) => return Ok(()),
             Err(Errno::INTR) => {}
+            Err(error) if is_short_of_memory(error) && retry(&mut retries) => {}
+            // As many descriptors of this user are under way as may be; the receivers take them out.
+            Err(Errno::TOOMANYREFS) if !flags.contains(SendFlags::DONTWAIT) && retry(&mut retries) => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether the kernel lacks memory for a packet. A message that is lost for it would be waited for for ever.
+fn is_short_of_memory(error: Errno) -> bool {
+    matches!(error, Errno::NOMEM | Errno::NOBUFS)
+}
+
+/// Waits a moment, unless that was done often enough.
+fn retry(left: &mut u32) -> bool {
+    if *left > 0 {
+        std::thread::sleep(RETRY_PAUSE);
+    }
+    left.checked_sub(1).map(|rest| *left = rest).is_some()
+}
+
+/// Whether an error of [`Channel::post`] or [`Channel::send`] means that there is nobody who could receive it.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected)
 }
 
 fn taken_descriptors(control: &mut RecvAncillaryBuffer<'_>) -> Vec<OwnedFd> {
@@ -295,6 +344,16 @@ mod tests {
         let message = vec![0u8; MAX_MESSAGE_BYTES - 16];
         let posted = (0..20).take_while(|_| sender.post(&message, Vec::new()).is_ok()).count();
         assert!((1..20).contains(&posted), "{posted} messages were kept");
+    }
+
+    #[test]
+    fn the_last_words_of_a_peer_that_had_not_read_everything_arrive() {
+        let (mut left, right) = channels();
+        left.post(&vec![1], Vec::new()).expect("posting");
+        right.send(&"last words".to_owned(), &[]).expect("sending");
+        drop(right);
+        assert!(matches!(left.try_receive(), Ok(Received::Message(words, _)) if words == "last words"));
+        assert!(matches!(left.try_receive(), Ok(Received::Closed)));
     }
 
     #[test]

@@ -50,7 +50,23 @@ pub(crate) enum FromInit {
     /// to `Renew`.
     Zygote { renewed: bool },
     /// The view that was asked for is the descriptor, or there is none and the message says why.
-    Narrowed { ticket: u64, error: Option<String> },
+    Narrowed { ticket: u64, error: Option<NoView> },
     /// A process of the run is dead and reaped. `pid` is its number in the run's namespace.
     Reaped { pid: i32, status: WaitStatus, usage: Usage },
+}
+
+/// Why a directory can't be passed on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NoView {
+    pub(crate) reason: String,
+    /// The machine lacks something for it at the moment; else it is refused for good.
+    pub(crate) is_short: bool,
+}
+
+impl From<std::io::Error> for NoView {
+    fn from(error: std::io::Error) -> NoView {
+        let lacks = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOSPC];
+        let is_short = error.raw_os_error().is_some_and(|number| lacks.contains(&number));
+        NoView { reason: error.to_string(), is_short }
+    }
 }

@@ -73,6 +73,7 @@ pub(crate) fn main(programs: &[Program], control: OwnedFd, confinement: Confinem
         // The supervisor sees the socket close and reports a worker that failed.
         sandbox::exit_now(exit_code::WASMPROC_FAILED)
     };
+    wire::tell_panics(CONTROL, FromWorker::Failed);
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() else {
         fail(&channel, "no descriptor or memory is left for an event loop".to_owned())
     };

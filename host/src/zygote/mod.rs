@@ -4,6 +4,7 @@
 //! here, once: the empty root, the identity, the limits, the long seccomp list. What all zygotes of a run have in
 //! common is done in init, before it knows the run: see [`Foundation`].
 
+mod stack;
 mod text;
 mod warm;
 
@@ -18,9 +19,9 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::artifact::engine::engine;
-use crate::wire::Channel;
 use crate::wire::init::Grant;
 use crate::wire::zygote::{FromZygote, ToZygote, WorkerId};
+use crate::wire::{self, Channel};
 use crate::worker::{self, Confinement, Host, Program};
 
 /// What doesn't depend on the run: init makes it while it waits for its setup, and every zygote inherits it.
@@ -34,6 +35,8 @@ impl Foundation {
         let failed = |error: wasmtime::Error| io::Error::other(format!("the engine can't be made: {error:#}"));
         let engine = engine().map_err(failed)?;
         let linker = worker::linker(&engine).map_err(failed)?;
+        stack::for_signals()?;
+        Engine::tls_eager_initialize();
         warm::find_random_source();
         Ok(Foundation { engine, linker })
     }
@@ -67,6 +70,7 @@ pub(crate) fn own(descriptor: OwnedFd) -> io::Result<OwnedFd> {
 impl Zygote<'_> {
     /// Lives a zygote's life in a process that init has just forked.
     pub(crate) fn main(self) -> ! {
+        wire::tell_panics(self.control.as_raw_fd(), FromZygote::Failed);
         let confinement = self.confinement;
         let loaded = self.confine_and_load();
         let control: Channel<FromZygote, ToZygote> = Channel::with_descriptors(self.control);

@@ -7,6 +7,7 @@ use wasmproc_sandbox::Usage;
 
 use super::{Action, MAIN, Now, Phase, Process, Table};
 use crate::supervisor::spawn::{self, Plan};
+use crate::wire::init::NoView;
 use crate::wire::worker::{RefusalCode, Reply, Start};
 use crate::wire::zygote::WorkerId;
 use crate::{Cause, Pid};
@@ -143,20 +144,21 @@ impl Table {
         self.settle(pid, now, actions);
     }
 
-    pub(super) fn narrowed(&mut self, pid: Pid, result: Result<(), String>, now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn narrowed(&mut self, pid: Pid, result: Result<(), NoView>, now: Now, actions: &mut Vec<Action>) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         if process.phase != Phase::Starting {
             return;
         }
         match result {
             Ok(()) => self.seek_worker(pid, actions),
-            Err(reason) => {
+            Err(NoView { reason, is_short }) => {
                 process.cause = Some(Cause::Failed(reason.clone()));
                 process.phase = Phase::Dying;
                 process.watchers.clear();
                 if let Some((parent, request)) = process.spawned_by.take() {
                     self.return_objects(pid, parent);
-                    self.reply(parent, request, Err(spawn::refuse(RefusalCode::Denied, reason)), actions);
+                    let code = if is_short { RefusalCode::Limit } else { RefusalCode::Denied };
+                    self.reply(parent, request, Err(spawn::refuse(code, reason)), actions);
                 }
                 self.settle(pid, now, actions);
             }

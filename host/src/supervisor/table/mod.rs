@@ -36,6 +36,7 @@ use std::time::Duration;
 use wasmproc_sandbox::{Usage, WaitStatus};
 
 use super::spawn::{Component, Directories, Limits, Plan};
+use crate::wire::init::NoView;
 use crate::wire::worker::{FromWorker, Refusal, Reply, Start, Target, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::{Cause, Pid};
@@ -58,7 +59,7 @@ pub(crate) enum Event {
     Misbehaved(WorkerId, String),
     Reaped(WorkerId, WaitStatus, Usage),
     /// The directories of a starting process are ready, or can't be had.
-    Narrowed(Pid, Result<(), String>),
+    Narrowed(Pid, Result<(), NoView>),
     /// The user wants the run to end: by request, and after this by force.
     Stop {
         grace: Duration,

@@ -19,8 +19,8 @@ use super::{Channel, MAX_MESSAGE_BYTES, Received, compiler, init, pair, worker, 
 /// As many packets as make a message that is too long.
 const MANY: usize = MAX_MESSAGE_BYTES / PACKET_BYTES + 1;
 const MAX_PACKETS: usize = 64;
-/// In the first byte: one packet may come many times. That takes its time, so it is not for every input.
-const LONG: u8 = 0x80;
+/// With a first byte from here on the first packet may come many times. That takes its time, so it is not for every input.
+const LONG: u8 = 0xf8;
 
 /// What somebody sends. All but `times` is as it is on the wire.
 struct Packet {
@@ -40,7 +40,7 @@ enum Heard {
 /// Sends the packets that `bytes` are. Panics if the channel makes anything else of them than it should.
 pub(crate) fn exchange(bytes: &[u8]) {
     let Some((&pair, rest)) = bytes.split_first() else { return };
-    let packets = packets(rest, pair & LONG != 0);
+    let packets = packets(rest, pair >= LONG);
     let before = free_descriptor();
     match pair % 8 {
         0 => check::<worker::FromWorker>(&packets, false),

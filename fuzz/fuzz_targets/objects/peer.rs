@@ -136,6 +136,6 @@ impl<'p> Patience<&'p Peer<'_>> for Few {
     }
 
     fn nap(&mut self) -> Result<bool, GaveUp> {
-        if self.left == 0 { Err(self.gives_up) } else { Ok(self.left % 2 == 0) }
+        if self.left == 0 { Err(self.gives_up) } else { Ok(self.left.is_multiple_of(2)) }
     }
 }

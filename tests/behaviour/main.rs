@@ -9,6 +9,8 @@ mod chaos;
 mod commands;
 mod escapes;
 mod exit_codes;
+#[cfg(target_arch = "x86_64")]
+mod faults;
 mod gallery;
 mod grants;
 mod harness;
@@ -16,6 +18,8 @@ mod killed;
 mod library;
 mod limits;
 mod objects;
+#[cfg(target_arch = "x86_64")]
+mod policies;
 mod processes;
 mod run;
 mod signals;

@@ -1,7 +1,7 @@
 //! The command under test, with a watchdog.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -25,7 +25,7 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 pub(crate) struct Wasmproc {
     command: Command,
     input: Option<Vec<u8>>,
-    watchdog: Duration,
+    pub(super) watchdog: Duration,
 }
 
 impl Wasmproc {
@@ -96,6 +96,14 @@ impl Wasmproc {
         self
     }
 
+    /// Has the child do something before it executes the command: system calls, and nothing that allocates.
+    #[expect(unsafe_code, reason = "what is done between fork and exec")]
+    pub(crate) fn first(mut self, act: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> Wasmproc {
+        // SAFETY: what the tests do there are a few system calls.
+        unsafe { self.command.pre_exec(act) };
+        self
+    }
+
     /// For a test that takes long because it does much.
     pub(crate) fn watchdog(mut self, limit: Duration) -> Wasmproc {
         self.watchdog = limit;
@@ -110,11 +118,23 @@ impl Wasmproc {
 
     /// Starts it. Stdin stays open, for lines, if it was given as a pipe.
     #[track_caller]
-    pub(crate) fn start(mut self) -> Running {
+    pub(crate) fn start(self) -> Running {
+        let (began, watchdog) = (Instant::now(), self.watchdog);
+        let (child, stdin, stdout, stderr) = self.spawn();
+        Running { child, stdin, stdout, stderr, began, deadline: began + watchdog }
+    }
+
+    /// Starts it for a tracer, who will hear of its end.
+    pub(super) fn start_traced(self) -> (Capture, Capture) {
+        let (_, _, stdout, stderr) = self.spawn();
+        (stdout, stderr)
+    }
+
+    #[track_caller]
+    fn spawn(mut self) -> (Child, Option<ChildStdin>, Capture, Capture) {
         if self.input.is_some() {
             self.command.stdin(Stdio::piped());
         }
-        let began = Instant::now();
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
         let mut stdin = child.stdin.take();
         if let Some(bytes) = self.input
@@ -125,7 +145,7 @@ impl Wasmproc {
         }
         let stdout = child.stdout.take().map_or_else(Capture::closed, Capture::of);
         let stderr = child.stderr.take().map_or_else(Capture::closed, Capture::of);
-        Running { child, stdin, stdout, stderr, began, deadline: began + self.watchdog }
+        (child, stdin, stdout, stderr)
     }
 }
 

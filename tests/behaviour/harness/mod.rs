@@ -6,10 +6,14 @@ mod command;
 mod output;
 mod processes;
 mod scratch;
+#[cfg(target_arch = "x86_64")]
+mod tracer;
 mod wait;
 
 pub(crate) use command::{EXECUTABLE, Running, Wasmproc};
 pub(crate) use output::Ended;
 pub(crate) use processes::{Footprint, Process};
 pub(crate) use scratch::{Scratch, is_root, skip};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tracer::{Answer, Call, Role};
 pub(crate) use wait::eventually;

@@ -1,0 +1,243 @@
+//! The seccomp policies are minimal: every call that is on a list is made by somebody, or there is a reason why it could.
+//!
+//! That they are sufficient is what all other tests show: a call that is not on a list ends its process.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use serde_json::Value;
+use wasmproc_test_artifacts::{examples, programs, text};
+
+use crate::harness::{Answer, Call, Role, Scratch, Wasmproc, skip};
+
+/// Calls that nothing here makes, and why they are allowed all the same.
+const FOR_OTHER_MACHINES: &[(&str, &str)] = &[
+    ("clock_gettime", "a real call where the clock can't be read without the kernel"),
+    ("clock_getres", "the same"),
+    ("restart_syscall", "made by the kernel when a process was stopped in a sleep and goes on"),
+    ("rt_sigreturn", "the end of a handler"),
+    ("rt_sigprocmask", "abort(3)"),
+    ("getpid", "abort(3)"),
+    ("gettid", "abort(3)"),
+    ("tgkill", "abort(3)"),
+    ("exit", "a thread that ends"),
+    ("landlock_create_ruleset", "where the root can't be emptied"),
+    ("landlock_add_rule", "where the root can't be emptied"),
+    ("landlock_restrict_self", "where the root can't be emptied"),
+];
+
+/// What is on the lists of a role, with directories granted; `None` where there are no lists.
+fn allowed(role: Role) -> Option<BTreeSet<String>> {
+    let lists: &[(&str, &str)] = match role {
+        Role::Compiler => &[("compiler", "compiler")],
+        _ => &[("zygote", "zygote"), ("files", "files")],
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sandbox/policies/x86_64");
+    let mut allowed = BTreeSet::new();
+    for (file, filter) in lists {
+        let text = fs::read_to_string(folder.join(file).with_extension("json")).ok()?;
+        let policy: Value = serde_json::from_str(&text).expect("JSON");
+        let calls = policy[filter]["filter"].as_array().expect("a list of calls");
+        allowed.extend(calls.iter().map(|call| call["syscall"].as_str().expect("a name").to_owned()));
+    }
+    Some(allowed)
+}
+
+/// The calls of a role that its own filter had to let pass.
+fn made(role: Role, runs: Vec<Wasmproc>) -> BTreeSet<i64> {
+    let made = Mutex::new(BTreeSet::new());
+    for run in runs {
+        let note = |call: &Call| {
+            let workers_are_zygotes = role == Role::Zygote && call.role == Role::Worker;
+            if call.filters > 0 && (call.role == role || workers_are_zygotes) {
+                made.lock().expect("no panic").insert(call.number);
+            }
+            Answer::Continue
+        };
+        run.traced(note).expect("it ends");
+    }
+    made.into_inner().expect("no panic")
+}
+
+/// Asserts that every call on the list is made, or has its reason, and that every reason is still needed.
+#[track_caller]
+fn is_minimal(role: Role, made: &BTreeSet<i64>) {
+    let Some(allowed) = allowed(role) else { return skip("the lists are not here") };
+    let reasons: BTreeSet<&str> = FOR_OTHER_MACHINES.iter().map(|(name, _)| *name).collect();
+    let idle = |name: &&String| !number(name).is_some_and(|number| made.contains(&number));
+    let never_made: Vec<&String> =
+        allowed.iter().filter(idle).filter(|name| !reasons.contains(name.as_str())).collect();
+    assert!(never_made.is_empty(), "allowed to the {role:?} and made by nobody: {never_made:?}");
+}
+
+#[test]
+fn zygotes_and_workers_make_every_call_that_they_may() {
+    let scratch = Scratch::new();
+    scratch.folder("data");
+    scratch.write("data/note", "hello");
+    let grant = format!("{}::/data", scratch.at("data"));
+    let runs = vec![
+        Wasmproc::run(["--dir", &grant, programs::TRIES_AGAIN]),
+        Wasmproc::run(["--dir", &grant, programs::TOUCHES_FILES, "/data"]),
+        Wasmproc::run([programs::SPAWNS_MANY, "40"]).input("\n\n"),
+        Wasmproc::run([programs::CAT]).input(vec![b'x'; 1 << 20]),
+        Wasmproc::run(["--cpu-time", "50ms", programs::SPINS]),
+        Wasmproc::run([programs::RECURSES]),
+        Wasmproc::run([programs::MISTAKES]),
+        Wasmproc::run([examples::BUNS]),
+        Wasmproc::run([examples::RLOCK_CONDITION_BARRIER]),
+        Wasmproc::run([text::GROWS_TABLES, "--max-memory", "16MiB"]),
+    ];
+    let mut made = made(Role::Zygote, runs);
+    made.extend(made_by_one_who_was_taken_over());
+    is_minimal(Role::Zygote, &made);
+}
+
+#[test]
+fn compilers_make_every_call_that_they_may() {
+    let files = [programs::CAT, programs::MISTAKES, text::PREVIEW1, text::UNKNOWN_IMPORT, "/bin/true"];
+    let runs = files.map(|file| Wasmproc::run(["--no-cache", "--timeout", "1s", file]));
+    is_minimal(Role::Compiler, &made(Role::Compiler, runs.into()));
+}
+
+/// A call that is not on the list ends the process that makes it, with the documented code and the call's number.
+#[test]
+fn a_worker_that_makes_another_call_is_ended_and_the_call_is_named() {
+    for denied in [libc::SYS_socket, libc::SYS_ptrace, libc::SYS_execve, libc::SYS_openat, libc::SYS_clone3] {
+        let ended = Wasmproc::run([programs::SLEEPS, "30"]).traced(taking_over(denied)).expect("it ends").expect(159);
+        ended.complains_of(&["process 1 (main)", &format!("system call {denied},")]);
+    }
+}
+
+/// A worker that goes to sleep makes this call instead.
+fn taking_over(instead: i64) -> impl FnMut(&Call) -> Answer + Send {
+    let waits = [libc::SYS_clock_nanosleep, libc::SYS_epoll_wait, libc::SYS_ppoll];
+    move |call| match call.role == Role::Worker && waits.contains(&call.number) && call.arguments[2] != 0 {
+        true => Answer::Instead(instead),
+        false => Answer::Continue,
+    }
+}
+
+/// What the handler does that tells of a denied call.
+fn made_by_one_who_was_taken_over() -> BTreeSet<i64> {
+    let mut made = BTreeSet::new();
+    let mut take_over = taking_over(libc::SYS_socket);
+    let note = |call: &Call| {
+        if call.role == Role::Worker {
+            made.insert(call.number);
+        }
+        take_over(call)
+    };
+    Wasmproc::run([programs::SLEEPS, "30"]).traced(note).expect("it ends").expect(159);
+    made
+}
+
+/// The numbers of the calls that policies name. One that is not here counts as never made.
+fn number(name: &str) -> Option<i64> {
+    let number = match name {
+        "brk" => libc::SYS_brk,
+        "capget" => libc::SYS_capget,
+        "capset" => libc::SYS_capset,
+        "chdir" => libc::SYS_chdir,
+        "chroot" => libc::SYS_chroot,
+        "clock_getres" => libc::SYS_clock_getres,
+        "clock_gettime" => libc::SYS_clock_gettime,
+        "clock_nanosleep" => libc::SYS_clock_nanosleep,
+        "clone3" => libc::SYS_clone3,
+        "close" => libc::SYS_close,
+        "close_range" => libc::SYS_close_range,
+        "dup3" => libc::SYS_dup3,
+        "epoll_create1" => libc::SYS_epoll_create1,
+        "epoll_ctl" => libc::SYS_epoll_ctl,
+        "epoll_wait" => libc::SYS_epoll_wait,
+        "eventfd2" => libc::SYS_eventfd2,
+        "exit" => libc::SYS_exit,
+        "exit_group" => libc::SYS_exit_group,
+        "fadvise64" => libc::SYS_fadvise64,
+        "fchdir" => libc::SYS_fchdir,
+        "fcntl" => libc::SYS_fcntl,
+        "fdatasync" => libc::SYS_fdatasync,
+        "fsconfig" => libc::SYS_fsconfig,
+        "fsmount" => libc::SYS_fsmount,
+        "fsopen" => libc::SYS_fsopen,
+        "fstat" => libc::SYS_fstat,
+        "fsync" => libc::SYS_fsync,
+        "ftruncate" => libc::SYS_ftruncate,
+        "futex" => libc::SYS_futex,
+        "futex_waitv" => libc::SYS_futex_waitv,
+        "getdents64" => libc::SYS_getdents64,
+        "geteuid" => libc::SYS_geteuid,
+        "getpid" => libc::SYS_getpid,
+        "getppid" => libc::SYS_getppid,
+        "getrandom" => libc::SYS_getrandom,
+        "gettid" => libc::SYS_gettid,
+        "landlock_add_rule" => libc::SYS_landlock_add_rule,
+        "landlock_create_ruleset" => libc::SYS_landlock_create_ruleset,
+        "landlock_restrict_self" => libc::SYS_landlock_restrict_self,
+        "linkat" => libc::SYS_linkat,
+        "lseek" => libc::SYS_lseek,
+        "madvise" => libc::SYS_madvise,
+        "memfd_create" => libc::SYS_memfd_create,
+        "mkdirat" => libc::SYS_mkdirat,
+        "mmap" => libc::SYS_mmap,
+        "mount_setattr" => libc::SYS_mount_setattr,
+        "move_mount" => libc::SYS_move_mount,
+        "mprotect" => libc::SYS_mprotect,
+        "mremap" => libc::SYS_mremap,
+        "munmap" => libc::SYS_munmap,
+        "nanosleep" => libc::SYS_nanosleep,
+        "newfstatat" => libc::SYS_newfstatat,
+        "open" => libc::SYS_open,
+        "open_tree" => libc::SYS_open_tree,
+        "openat" => libc::SYS_openat,
+        "openat2" => libc::SYS_openat2,
+        "pivot_root" => libc::SYS_pivot_root,
+        "poll" => libc::SYS_poll,
+        "ppoll" => libc::SYS_ppoll,
+        "prctl" => libc::SYS_prctl,
+        "pread64" => libc::SYS_pread64,
+        "preadv2" => libc::SYS_preadv2,
+        "prlimit64" => libc::SYS_prlimit64,
+        "pwrite64" => libc::SYS_pwrite64,
+        "pwritev2" => libc::SYS_pwritev2,
+        "read" => libc::SYS_read,
+        "readlink" => libc::SYS_readlink,
+        "readlinkat" => libc::SYS_readlinkat,
+        "readv" => libc::SYS_readv,
+        "recvfrom" => libc::SYS_recvfrom,
+        "recvmsg" => libc::SYS_recvmsg,
+        "renameat" => libc::SYS_renameat,
+        "restart_syscall" => libc::SYS_restart_syscall,
+        "rseq" => libc::SYS_rseq,
+        "rt_sigaction" => libc::SYS_rt_sigaction,
+        "rt_sigprocmask" => libc::SYS_rt_sigprocmask,
+        "rt_sigreturn" => libc::SYS_rt_sigreturn,
+        "sched_getaffinity" => libc::SYS_sched_getaffinity,
+        "sched_yield" => libc::SYS_sched_yield,
+        "seccomp" => libc::SYS_seccomp,
+        "sendmsg" => libc::SYS_sendmsg,
+        "sendto" => libc::SYS_sendto,
+        "set_robust_list" => libc::SYS_set_robust_list,
+        "setgroups" => libc::SYS_setgroups,
+        "setitimer" => libc::SYS_setitimer,
+        "setresgid" => libc::SYS_setresgid,
+        "setresuid" => libc::SYS_setresuid,
+        "sigaltstack" => libc::SYS_sigaltstack,
+        "signalfd4" => libc::SYS_signalfd4,
+        "socketpair" => libc::SYS_socketpair,
+        "statx" => libc::SYS_statx,
+        "symlinkat" => libc::SYS_symlinkat,
+        "tgkill" => libc::SYS_tgkill,
+        "umount2" => libc::SYS_umount2,
+        "unlinkat" => libc::SYS_unlinkat,
+        "utimensat" => libc::SYS_utimensat,
+        "wait4" => libc::SYS_wait4,
+        "waitid" => libc::SYS_waitid,
+        "write" => libc::SYS_write,
+        "writev" => libc::SYS_writev,
+        _ => return None,
+    };
+    Some(number)
+}

@@ -23,4 +23,5 @@ mod policies;
 mod processes;
 mod run;
 mod signals;
+mod surroundings;
 mod walls;

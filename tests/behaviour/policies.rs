@@ -6,11 +6,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::Value;
 use wasmproc_test_artifacts::{examples, programs, text};
 
 use crate::harness::{Answer, Call, Role, Scratch, Wasmproc, skip};
+
+/// Under the tracer a hundred processes take their time on a loaded machine.
+const WATCHDOG: Duration = Duration::from_secs(150);
 
 /// Calls that nothing here makes, and why they are allowed all the same.
 const FOR_OTHER_MACHINES: &[(&str, &str)] = &[
@@ -56,7 +60,7 @@ fn made(role: Role, runs: Vec<Wasmproc>) -> BTreeSet<i64> {
             }
             Answer::Continue
         };
-        run.traced(note).expect("it ends");
+        run.watchdog(WATCHDOG).traced(note).expect("it ends");
     }
     made.into_inner().expect("no panic")
 }

@@ -8,11 +8,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use wasmproc_test_artifacts::{examples, programs, text};
 
 use crate::harness::{EXECUTABLE, Ended, Scratch, Wasmproc, is_root, skip};
+
+/// For whole programs of the SDK that are compiled on a loaded machine.
+const COMPILING: Duration = Duration::from_secs(150);
 
 /// A run that starts processes and makes objects of all kinds, in a shell that was prepared.
 fn prepared(script: &str, flags: &[&str]) -> Wasmproc {
@@ -118,7 +122,7 @@ fn a_full_pipe_is_waited_for() {
     let room = rustix::pipe::fcntl_getpipe_size(&writer).expect("it is a pipe");
     writer.write_all(&vec![b'.'; room]).expect("there is room");
     let mut running = Wasmproc::run([compiled(programs::TRIES_AGAIN)]).stdout(writer).start();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(300));
     assert!(running.is_running(), "it did not wait for its reader");
     let mut said = String::new();
     std::io::Read::read_to_string(&mut reader, &mut said).expect("text");
@@ -148,7 +152,7 @@ fn small_limits_are_kept_to_or_named() {
         let works = works_or_says_why(&run);
         assert!(works || !limit.starts_with("-l") && !limit.starts_with("-c"), "{limit}: {run:?}");
         let compiling = Wasmproc::through_shell(&script, ["run", "--no-cache", examples::HELLO]);
-        works_or_says_why(&compiling.output());
+        works_or_says_why(&compiling.watchdog(COMPILING).output());
     }
 }
 
@@ -349,6 +353,6 @@ fn in_a_changed_root_it_works_with_a_warning() {
     let root = scratch.path().to_str().expect("UTF-8");
     fs::write(Path::new(root).join("dev/null"), "").expect("a file in the place of the device");
     let words = ["chroot", root, "/wasmproc"];
-    let ended = Wasmproc::through(&words, ["run", "/guest.wasm"]).cache("/cache").output();
+    let ended = Wasmproc::through(&words, ["run", "/guest.wasm"]).cache("/cache").watchdog(COMPILING).output();
     works_with_a_warning(&ended);
 }

@@ -42,7 +42,9 @@ pub enum Cause {
     Stalled,
     /// The component has no such function, or can't decode its input.
     Rejected(String),
-    /// It could not be set up, or broke the rules between worker and supervisor.
+    /// The sandbox around it could not be set up. Nothing of it has run.
+    SandboxFailed(String),
+    /// It could not be started for another reason, or broke the rules between worker and supervisor.
     Failed(String),
 }
 
@@ -60,7 +62,7 @@ impl Cause {
                 exit_code::SIGNAL + libc::SIGKILL as u8
             }
             Cause::Rejected(_) => exit_code::CANNOT_RUN,
-            Cause::Failed(_) => exit_code::WASMPROC_FAILED,
+            Cause::SandboxFailed(_) | Cause::Failed(_) => exit_code::WASMPROC_FAILED,
         }
     }
 
@@ -100,6 +102,9 @@ impl fmt::Display for Cause {
                 f.write_str("was killed: it stopped for over a second in an operation that others wait for")
             }
             Cause::Rejected(message) => write!(f, "refused to start: {}", printable(message)),
+            Cause::SandboxFailed(message) => {
+                write!(f, "could not be started: its sandbox can't be set up: {}", printable(message))
+            }
             Cause::Failed(message) => write!(f, "failed: {}", printable(message)),
         }
     }

@@ -26,6 +26,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("wasmproc needs Linux: its second wall is made of Linux namespaces and seccomp filters");
 
+mod allocator;
 mod artifact;
 mod cause;
 #[doc(hidden)]
@@ -44,10 +45,13 @@ mod wire;
 mod worker;
 mod zygote;
 
+pub use allocator::Allocator;
 pub use artifact::{Artifact, Cache, CacheEntry, Manifest, SourceKind};
 pub use cause::{Cause, Pid, exit_code};
 pub use error::{Error, ErrorKind, Result};
 pub use role::init;
-pub use supervisor::{Attendant, Controller, Interruption, Outcome, ProcessReport, ProcessState, ProcessView, Report};
+pub use supervisor::{
+    Allowed, Attendant, Controller, Interruption, Outcome, ProcessReport, ProcessState, ProcessView, Report,
+};
 pub use task::{Access, Running, Task};
 pub use wasmproc_sandbox::{Identity, Missing, Namespace, Walls};

@@ -5,16 +5,20 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use wasmproc_sandbox::{self as sandbox, Identity, ProcessLimits};
 
 use crate::artifact::{Artifact, Cache};
 use crate::error::{Context, Error, Result};
 use crate::supervisor::{self, Attendant, Broken, Component, Controller, Ingredients, Limits, Outcome, Plan, View};
+use crate::units;
 use crate::wire::MAX_TEXT_BYTES;
 use crate::wire::init::{Grant, Setup};
+use crate::worker;
 
 /// Whether a directory may be written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Access {
     ReadOnly,
     ReadWrite,
@@ -374,7 +378,7 @@ impl Task {
                 user: self.user,
                 limits: ProcessLimits {
                     // What the host side of a worker needs comes on top of what its guest may have.
-                    memory_bytes: self.max_memory_bytes.saturating_add(HOST_SIDE_BYTES),
+                    memory_bytes: self.max_memory_bytes.saturating_add(worker::HOST_SIDE_BYTES),
                     open_files: self.max_open_files,
                     file_bytes: self.max_file_bytes,
                 },
@@ -387,7 +391,7 @@ impl Task {
             components: self.known_components(artifacts),
             limits: Limits {
                 max_processes: self.max_processes,
-                max_total_memory_bytes: self.max_total_memory_bytes,
+                max_total_memory_bytes: self.memory_beside_code(artifacts)?,
                 max_kept_output_bytes: MAX_KEPT_OUTPUT_BYTES,
                 max_objects: self.max_objects,
                 max_total_objects: self.max_total_objects,
@@ -412,6 +416,15 @@ impl Task {
         })
     }
 
+    /// What the processes of the run may have together: its memory without the compiled code, which they share.
+    fn memory_beside_code(&self, artifacts: &[Artifact]) -> Result<u64> {
+        let code: u64 = artifacts.iter().map(|artifact| artifact.manifest.artifact_bytes).sum();
+        self.max_total_memory_bytes.checked_sub(code).filter(|rest| *rest > 0).ok_or_else(|| {
+            let code = units::show_bytes(code);
+            Error::failed(format!("the compiled code alone has {code}; allow the run more with --max-total-memory"))
+        })
+    }
+
     fn unlinkable(&self, number: usize, reason: &str) -> Error {
         let named = number.checked_sub(1).and_then(|index| self.components.get(index));
         let file = named.map_or(&self.program, |(_, file)| file).display();
@@ -433,9 +446,6 @@ impl Task {
 
 /// Open files that the processes of a run can't do without.
 const LEAST_OPEN_FILES: u64 = 96;
-
-/// Stacks, streams, messages in flight: what a worker needs beside its guest's memories and tables.
-const HOST_SIDE_BYTES: u64 = 96 << 20;
 
 /// A task that is ready to begin.
 #[derive(Debug)]

@@ -113,12 +113,12 @@ fn nothing_leads_out_of_a_granted_directory() {
 
 #[test]
 fn the_private_tmp_is_limited_and_goes_with_the_run() {
-    files(&["--tmp"], &["write", "/tmp/x", "x"]).expect(0);
-    let ended = files(&["--tmp=1MiB"], &["fill", "/tmp/x"]).expect(0);
+    files(&["--tmp"], &["write", "/tmp/of-this-run", "x"]).expect(0);
+    let ended = files(&["--tmp=1MiB"], &["fill", "/tmp/of-this-run"]).expect(0);
     let room: u64 = ended.text().split_whitespace().nth(2).and_then(|room| room.parse().ok()).expect("a number");
     assert!((512..=1024).contains(&room), "{ended:?}");
-    files(&["--tmp"], &["read", "/tmp/x"]).expect(1);
-    assert!(fs::read_dir("/tmp").expect("readable").all(|entry| entry.expect("readable").file_name() != "x"));
+    files(&["--tmp"], &["read", "/tmp/of-this-run"]).expect(1);
+    assert!(fs::read_dir("/tmp").expect("readable").all(|entry| entry.expect("readable").file_name() != "of-this-run"));
 }
 
 /// The same connection that succeeds here is refused there.

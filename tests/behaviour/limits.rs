@@ -34,6 +34,21 @@ fn the_total_memory_limit_counts_all_processes_together() {
     let ended = Wasmproc::run(total.iter().chain(&[programs::HOLDS_MEMORY, "120"])).output().expect(137);
     assert!(ended.stderr.contains("--max-total-memory"), "{ended:?}");
     Wasmproc::run(total.iter().chain(&[programs::HOLDS_MEMORY, "60"])).output().expect(0);
+    let less_than_its_code = Wasmproc::run(["--max-total-memory", "64KiB", programs::HOLDS_MEMORY, "0"]).output();
+    less_than_its_code.expect(125).complains_of(&["compiled code", "--max-total-memory"]);
+}
+
+#[test]
+fn what_the_host_keeps_for_a_guest_counts_as_its_memory() {
+    let limited = |limit| Wasmproc::run(["--max-memory", limit, programs::FILLS_HOST, "16", "14"]).output();
+    let ended = limited("200MiB").expect(0);
+    assert_eq!(ended.text(), "holds 16 MiB\nthe child had 14680064 bytes\n");
+    // Enough for what the guest has itself.
+    let ended = limited("50MiB").expect(137);
+    assert_eq!(ended.text(), "holds 16 MiB\n");
+    ended.complains_of(&["process 1 (main) ran out of memory", "--max-memory"]);
+    let child = Wasmproc::run([programs::FILLS_HOST, "16", "14", "50"]).output().expect(0);
+    assert_eq!(child.text(), "holds 16 MiB\nthe child: out of memory\n");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wasmproc_test_artifacts::{examples, programs, text};
 
 use crate::harness::{Scratch, Wasmproc};
@@ -117,6 +117,20 @@ fn a_report_in_json_tells_of_every_process() {
         }
     }
     assert_eq!(report["walls"]["seccomp"], true);
+}
+
+#[test]
+fn a_report_tells_what_each_process_was_allowed() {
+    let scratch = Scratch::new();
+    let grant = format!("{}::/data:ro", scratch.path().display());
+    let flags = ["--report=-", "--json", "--dir", &grant, "--cpu-time", "5s", "--max-memory", "64MiB"];
+    let ended = Wasmproc::run([&flags[..], &[examples::HELLO]].concat()).output().expect(0);
+    let report: Value = serde_json::from_str(&ended.stderr).expect("JSON");
+    for process in report["processes"].as_array().expect("a list") {
+        assert_eq!(process["directories"], json!([{"path": "/data", "access": "read-only"}]));
+        assert_eq!((&process["max_cpu_ms"], &process["max_memory_bytes"]), (&json!(5000.0), &json!(64 << 20)));
+    }
+    assert!(report["walls"]["landlock"].is_number() && report["walls"]["empty_root"] == true, "{report}");
 }
 
 #[test]

@@ -47,7 +47,9 @@ pub enum ExitStatus {
     Stalled,
     /// The component has no such function, or its arguments can't be decoded.
     Rejected(String),
-    /// It could not be set up, or it broke the rules between worker and supervisor.
+    /// The sandbox around it could not be set up: why. Nothing of it has run.
+    SandboxFailed(String),
+    /// It could not be started for another reason, or it broke the rules between worker and supervisor.
     Failed(String),
 }
 
@@ -136,7 +138,7 @@ impl ExitStatus {
             Self::Trapped(_) => -signal::ABORT,
             Self::CpuTime => -signal::CPU_TIME,
             Self::DeniedSyscall(_) => -signal::DENIED_SYSCALL,
-            Self::Rejected(_) | Self::Failed(_) => FAILURE,
+            Self::Rejected(_) | Self::SandboxFailed(_) | Self::Failed(_) => FAILURE,
         }
     }
 }
@@ -158,6 +160,7 @@ impl fmt::Display for ExitStatus {
             Self::ParentLost => formatter.write_str("killed with its parent"),
             Self::Stalled => formatter.write_str("killed because it stopped in the middle of a shared operation"),
             Self::Rejected(reason) => write!(formatter, "rejected: {}", OneLine(reason)),
+            Self::SandboxFailed(reason) => write!(formatter, "its sandbox can't be set up: {}", OneLine(reason)),
             Self::Failed(reason) => write!(formatter, "failed: {}", OneLine(reason)),
         }
     }
@@ -195,6 +198,7 @@ impl From<process::ExitStatus> for ExitStatus {
             process::ExitStatus::ParentLost => Self::ParentLost,
             process::ExitStatus::Stalled => Self::Stalled,
             process::ExitStatus::Rejected(reason) => Self::Rejected(reason),
+            process::ExitStatus::SandboxFailed(reason) => Self::SandboxFailed(reason),
             process::ExitStatus::Failed(reason) => Self::Failed(reason),
         }
     }

@@ -27,7 +27,7 @@ pub use identity::{
 };
 pub use kernel::require_kernel;
 pub use landlock::{landlock_version, restrict};
-pub use limits::{CpuTimer, ProcessLimits, data_in_use, forbid_processes, raise_open_files};
+pub use limits::{CpuTimer, ProcessLimits, data_in_use, forbid_processes, lower_memory, raise_open_files};
 pub use mounts::{clone_directory, empty_root, host_directory, make_private, private_tmp, subdirectory};
 pub use namespaces::{Namespace, enter};
 pub use process::{

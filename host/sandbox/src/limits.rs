@@ -36,6 +36,15 @@ impl ProcessLimits {
     }
 }
 
+/// Takes so much off this process's own limit of private writable memory, for good.
+pub fn lower_memory(by_bytes: u64) -> io::Result<()> {
+    match rustix::process::getrlimit(Resource::Data).current {
+        Some(present) => set(Resource::Data, present.saturating_sub(by_bytes)),
+        // Whoever built the sandbox left the limits out.
+        None => Ok(()),
+    }
+}
+
 /// From now on this process can't make others, whatever else lets it.
 pub fn forbid_processes() -> io::Result<()> {
     set(Resource::Nproc, 0)

@@ -65,6 +65,10 @@ pub fn main() -> ExitCode {
     if probe::sentinel(std::env::args_os().nth(1).as_deref()) {
         return ExitCode::SUCCESS;
     }
+    crate::allocator::on_lack(|| {
+        terminal::complain("no memory is left");
+        std::process::exit(exit_code::WASMPROC_FAILED.into())
+    });
     // Not the code of a thread that panicked, which could be a guest's.
     std::panic::set_hook(Box::new(|panic| {
         terminal::complain(&crate::cause::printable(&format!("{panic}; please report it")));

@@ -10,7 +10,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::cause::printable;
-use crate::{Cause, Outcome, ProcessReport, Walls, units};
+use crate::{Access, Allowed, Cause, Outcome, ProcessReport, Walls, units};
 
 /// Where the report goes, and in which form.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(super) fn write(outcome: &Outcome, destination: &Destination) -> Result<()> 
 fn human(outcome: &Outcome) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["PID", "PARENT", "NAME", "START", "DURATION", "CPU", "PEAK MEMORY", "END"]);
+    table.set_header(["PID", "PARENT", "NAME", "START", "DURATION", "CPU", "PEAK MEMORY", "ALLOWED", "END"]);
     for process in &outcome.report.processes {
         table.add_row([
             process.pid.to_string(),
@@ -52,6 +52,7 @@ fn human(outcome: &Outcome) -> String {
             units::show_duration(process.duration),
             units::show_duration(process.cpu_time),
             units::show_bytes(process.peak_memory_bytes),
+            allowed(&process.allowed),
             process.cause.to_string(),
         ]);
     }
@@ -68,6 +69,18 @@ fn human(outcome: &Outcome) -> String {
     text + &format!("walls: {}\nexit code: {}\n", walls(&outcome.report.walls), outcome.exit_code())
 }
 
+/// Its limits, and the directories that it had.
+fn allowed(allowed: &Allowed) -> String {
+    let mut parts = vec![units::show_bytes(allowed.max_memory_bytes)];
+    parts.extend(allowed.cpu_time.map(|limit| format!("{} CPU", units::show_duration(limit))));
+    parts.extend(allowed.timeout.map(units::show_duration));
+    parts.extend(allowed.directories.iter().map(|(directory, access)| match access {
+        Access::ReadOnly => printable(directory) + ":ro",
+        Access::ReadWrite => printable(directory),
+    }));
+    parts.join(", ")
+}
+
 fn walls(walls: &Walls) -> String {
     let namespaces: Vec<String> = walls.namespaces.iter().map(|one| format!("{one:?}").to_lowercase()).collect();
     let mut parts = vec![match namespaces.is_empty() {
@@ -75,7 +88,9 @@ fn walls(walls: &Walls) -> String {
         false => format!("namespaces {}", namespaces.join(" ")),
     }];
     parts.push(if walls.empty_root { "empty root" } else { "the host's root" }.to_owned());
-    parts.push("no capabilities, no new privileges, limits, seccomp".to_owned());
+    parts.extend(walls.landlock.map(|version| format!("Landlock {version}")));
+    parts.push("no capabilities, no new privileges, limits".to_owned());
+    parts.extend(walls.seccomp.then(|| "seccomp".to_owned()));
     parts.extend(walls.missing.iter().map(|missing| format!("missing: {} ({})", missing.layer, missing.reason)));
     parts.join("; ")
 }
@@ -100,11 +115,21 @@ struct JsonProcess<'a> {
     duration_ms: f64,
     cpu_ms: f64,
     peak_memory_bytes: u64,
+    max_memory_bytes: u64,
+    max_cpu_ms: Option<f64>,
+    timeout_ms: Option<f64>,
+    directories: Vec<JsonDirectory<'a>>,
     cause: &'static str,
     exit_code: u8,
     description: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     backtrace: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct JsonDirectory<'a> {
+    path: &'a str,
+    access: Access,
 }
 
 impl<'a> Json<'a> {
@@ -131,6 +156,10 @@ impl<'a> JsonProcess<'a> {
             duration_ms: ms(process.duration),
             cpu_ms: ms(process.cpu_time),
             peak_memory_bytes: process.peak_memory_bytes,
+            max_memory_bytes: process.allowed.max_memory_bytes,
+            max_cpu_ms: process.allowed.cpu_time.map(ms),
+            timeout_ms: process.allowed.timeout.map(ms),
+            directories: process.allowed.directories.iter().map(JsonDirectory::of).collect(),
             cause: name(&process.cause),
             exit_code: process.cause.exit_code(),
             description: process.cause.to_string(),
@@ -139,6 +168,12 @@ impl<'a> JsonProcess<'a> {
                 _ => None,
             },
         }
+    }
+}
+
+impl<'a> JsonDirectory<'a> {
+    fn of((path, access): &'a (String, Access)) -> JsonDirectory<'a> {
+        JsonDirectory { path, access: *access }
     }
 }
 
@@ -155,6 +190,7 @@ fn name(cause: &Cause) -> &'static str {
         Cause::ParentLost => "parent-lost",
         Cause::Stalled => "stalled",
         Cause::Rejected(_) => "rejected",
+        Cause::SandboxFailed(_) => "sandbox-failed",
         Cause::Failed(_) => "failed",
     }
 }

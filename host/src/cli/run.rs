@@ -45,11 +45,11 @@ pub(super) struct Run {
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     cpu_time: Option<Duration>,
 
-    /// Memories and tables of one process together
+    /// Memories and tables of one process together, and what the host keeps for it
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::bytes)]
     max_memory: u64,
 
-    /// Memories, tables and shared objects of all processes together
+    /// Memories, tables and shared objects of all processes together, and the compiled code
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = units::bytes)]
     max_total_memory: u64,
 

@@ -27,7 +27,7 @@ use wasmproc_sandbox::{Layer, Usage, WaitStatus, Walls};
 pub use attendant::{Attendant, Interruption};
 pub use controller::Controller;
 pub(crate) use controller::{Orders, connected};
-pub use report::{Outcome, ProcessReport, ProcessState, ProcessView, Report};
+pub use report::{Allowed, Outcome, ProcessReport, ProcessState, ProcessView, Report};
 pub(crate) use spawn::{Component, Limits, MAX_DIRECTORIES, Plan, View, guest_path};
 #[cfg(feature = "fuzzing")]
 pub(crate) use table::history;

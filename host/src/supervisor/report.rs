@@ -10,7 +10,7 @@ use wasmproc_sandbox::Walls;
 use super::table::{Now, Phase, Record, Snapshot};
 use super::workers::Workers;
 use crate::cause::exit_code;
-use crate::{Cause, Pid};
+use crate::{Access, Cause, Pid};
 
 /// Processes that a report lists; of the others it tells the number.
 const MAX_LISTED: usize = 100_000;
@@ -64,6 +64,19 @@ pub struct ProcessReport {
     pub cpu_time: Duration,
     /// The most memory that was resident at once, pages shared with other workers included.
     pub peak_memory_bytes: u64,
+    /// What it was allowed, behind the walls of the run.
+    pub allowed: Allowed,
+}
+
+/// What a process was allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Allowed {
+    pub max_memory_bytes: u64,
+    pub cpu_time: Option<Duration>,
+    pub timeout: Option<Duration>,
+    /// The directories that were granted to it, as the guest knows them, and how.
+    pub directories: Vec<(String, Access)>,
 }
 
 /// A process that is alive.
@@ -125,6 +138,7 @@ impl Recorder {
             cause: record.cause,
             cpu_time: record.usage.cpu_time,
             peak_memory_bytes: record.usage.peak_memory_bytes,
+            allowed: record.allowed,
         };
         if self.list && self.processes.len() < MAX_LISTED {
             self.processes.push(report.clone());

@@ -3,8 +3,9 @@
 use std::path::{Component as PathPart, Path, PathBuf};
 use std::time::Duration;
 
-use crate::Pid;
+use super::report::Allowed;
 use crate::wire::worker::{Directory, Refusal, RefusalCode, Spawn, Start, Target};
+use crate::{Access, Pid};
 
 /// Bytes of a process's name.
 const MAX_NAME_BYTES: usize = 64;
@@ -62,6 +63,21 @@ pub(crate) struct Plan {
     pub(crate) terminals: [bool; 3],
     pub(crate) parallelism: u32,
     pub(crate) max_output_bytes: u64,
+}
+
+impl From<Plan> for Allowed {
+    fn from(plan: Plan) -> Allowed {
+        let directory = |view: View| {
+            let access = if view.read_only { Access::ReadOnly } else { Access::ReadWrite };
+            (view.guest, access)
+        };
+        Allowed {
+            max_memory_bytes: plan.max_memory_bytes,
+            cpu_time: plan.cpu_time,
+            timeout: plan.timeout,
+            directories: plan.directories.into_iter().map(directory).collect(),
+        }
+    }
 }
 
 pub(crate) fn refuse(code: RefusalCode, message: impl Into<String>) -> Refusal {

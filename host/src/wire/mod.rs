@@ -18,7 +18,7 @@ pub(crate) mod zygote;
 
 pub(crate) use channel::{Channel, Received, is_gone, pair};
 pub(crate) use denied::report_denied;
-pub(crate) use panics::tell_panics;
+pub(crate) use panics::{tell_last, tell_panics};
 
 /// The most that `input` of a spawn, or the value that a function returns, may have.
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 16 << 20;

@@ -99,6 +99,8 @@ pub(crate) enum FromWorker {
     /// It has written as much as it may, and goes on.
     OutputLimit,
     Rejected(String),
+    /// The sandbox around it, or one of its limits, could not be set up.
+    SandboxFailed(String),
     /// The instance could not be made, or another error of ours.
     Failed(String),
     Request {

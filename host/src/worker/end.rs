@@ -16,6 +16,7 @@ pub(super) enum End {
     Trapped { message: String, backtrace: String },
     OutOfMemory,
     Rejected(String),
+    SandboxFailed(String),
     Failed(String),
 }
 
@@ -26,7 +27,7 @@ impl End {
             End::Trapped { .. } => exit_code::TRAP,
             End::OutOfMemory => exit_code::SIGNAL + libc::SIGKILL as u8,
             End::Rejected(_) => exit_code::CANNOT_RUN,
-            End::Failed(_) => exit_code::WASMPROC_FAILED,
+            End::SandboxFailed(_) | End::Failed(_) => exit_code::WASMPROC_FAILED,
         }
     }
 
@@ -36,9 +37,19 @@ impl End {
             End::Trapped { message, backtrace } => FromWorker::Trapped { message, backtrace },
             End::OutOfMemory => FromWorker::OutOfMemory,
             End::Rejected(reason) => FromWorker::Rejected(cut(reason)),
+            End::SandboxFailed(reason) => FromWorker::SandboxFailed(cut(reason)),
             End::Failed(reason) => FromWorker::Failed(cut(reason)),
         }
     }
+}
+
+/// Whether the kernel has refused memory: before the guest has run, and so not on account of its limit.
+pub(super) fn is_lack(error: &wasmtime::Error) -> bool {
+    let errno = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        io.or_else(|| cause.downcast_ref::<rustix::io::Errno>().map(|errno| errno.raw_os_error()))
+    };
+    error.chain().any(|cause| errno(cause) == Some(libc::ENOMEM))
 }
 
 /// What an error out of wasmtime means: an exit function, a lack of memory, or a trap.

@@ -27,6 +27,7 @@ use rustix::fd::AsFd;
 use wasmproc_sandbox::{self as sandbox, CpuTimer, Layer, ProcessLimits, seccomp};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
+use crate::allocator;
 use crate::cause::exit_code;
 use crate::probe;
 use crate::wire::worker::{FromWorker, Start, Target, ToWorker};
@@ -38,6 +39,10 @@ pub(crate) use host::{Host, linker};
 /// Where the control socket of a worker is. Fixed, so that a signal handler knows it. Below it are the standard streams
 /// and what the engine keeps open of the artifacts, and nothing else: the zygote sees to that.
 pub(crate) const CONTROL: RawFd = 48;
+
+/// What every worker needs beside its guest's memories and tables, whatever the guest does: a stack, the instance, streams,
+/// small messages. Copies of large messages come out of what the process may have.
+pub(crate) const HOST_SIDE_BYTES: u64 = 16 << 20;
 
 /// A component with everything done that doesn't need an instance.
 pub(crate) struct Program {
@@ -69,18 +74,22 @@ impl Confinement {
 
 /// Lives a worker's life in a process that was just forked from the zygote.
 pub(crate) fn main(programs: &[Program], control: OwnedFd, confinement: Confinement) -> ! {
-    let Ok(mut channel) = confine(control, confinement) else {
-        // The supervisor sees the socket close and reports a worker that failed.
-        sandbox::exit_now(exit_code::WASMPROC_FAILED)
-    };
     wire::tell_panics(CONTROL, FromWorker::Failed);
+    allocator::on_lack(|| {
+        wire::tell_last(CONTROL, &FromWorker::OutOfMemory);
+        sandbox::exit_now(End::OutOfMemory.exit_code())
+    });
+    let mut channel = match confine(control, confinement) {
+        Ok(channel) => channel,
+        Err(error) => end(&FromWorker::SandboxFailed(error.to_string())),
+    };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() else {
-        fail(&channel, "no descriptor or memory is left for an event loop".to_owned())
+        end(&FromWorker::Failed("no descriptor or memory is left for an event loop".to_owned()))
     };
     // A spare whose supervisor goes away simply goes too.
     let Ok(Some((ToWorker::Start(start), descriptors))) = channel.receive() else { sandbox::exit_now(0) };
-    if let Err(error) = confine_to_directories(&start, &descriptors, confinement) {
-        fail(&channel, format!("the sandbox can't be set up: {error}"));
+    if let Err(error) = confine_to_start(&start, &descriptors, confinement) {
+        end(&FromWorker::SandboxFailed(error.to_string()));
     }
     let control = Control::new(channel);
     let end = runtime.block_on(run(programs, *start, descriptors, &control));
@@ -90,8 +99,9 @@ pub(crate) fn main(programs: &[Program], control: OwnedFd, confinement: Confinem
     sandbox::exit_now(code)
 }
 
-fn fail(channel: &Channel<FromWorker, ToWorker>, message: String) -> ! {
-    let _ = channel.send(&FromWorker::Failed(message), &[]);
+/// The end of a worker that has not begun. If there is no control socket yet, the supervisor hears of its death alone.
+fn end(last_words: &FromWorker) -> ! {
+    wire::tell_last(CONTROL, last_words);
     sandbox::exit_now(exit_code::WASMPROC_FAILED)
 }
 
@@ -122,8 +132,13 @@ fn confine(control: OwnedFd, confinement: Confinement) -> io::Result<Channel<Fro
     Ok(Channel::with_descriptors(control))
 }
 
-/// Where directories are granted at all, a worker knows only now which are its own. No guest byte has run so far.
-fn confine_to_directories(start: &Start, descriptors: &[OwnedFd], confinement: Confinement) -> io::Result<()> {
+/// What a worker knows only now: how much memory it may have, and where directories are granted at all, which are its own.
+/// No guest byte has run so far.
+fn confine_to_start(start: &Start, descriptors: &[OwnedFd], confinement: Confinement) -> io::Result<()> {
+    let less = confinement.limits.memory_bytes.saturating_sub(start.memory_limit_bytes.saturating_add(HOST_SIDE_BYTES));
+    if less > 0 {
+        sandbox::lower_memory(less)?;
+    }
     if confinement.files == seccomp::Files::None {
         return Ok(());
     }
@@ -156,7 +171,7 @@ async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, cont
     if let Some(limit) = start.cpu_time
         && let Err(error) = CpuTimer::start(limit)
     {
-        return End::Failed(format!("the processor-time limit can't be set: {error}"));
+        return End::SandboxFailed(format!("the processor-time limit can't be set: {error}"));
     }
     let (target, input) = (start.target.clone(), start.input.clone());
     // Never dropped: the process is about to end, and the kernel takes everything back at once.
@@ -166,6 +181,9 @@ async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, cont
     };
     let instance = match program.instance.instantiate_async(&mut *store).await {
         Ok(instance) => instance,
+        Err(error) if end::is_lack(&error) => {
+            return End::Failed("no address space is left for its memory: raise ulimit -v".to_owned());
+        }
         Err(error) => return end::of_error(&error, store.data()),
     };
     match target {

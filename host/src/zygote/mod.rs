@@ -125,6 +125,8 @@ impl Zygote<'_> {
         let parent = rustix::process::getppid();
         worker::ignore_signals();
         sandbox::set_process_name(c"wasmproc-zygote")?;
+        // There is no /proc in an empty root.
+        let data_bytes = sandbox::data_in_use();
         if self.walls.empty_root {
             sandbox::empty_root()?;
         }
@@ -143,7 +145,7 @@ impl Zygote<'_> {
             }
         }
         if self.confinement.has(Layer::Limits) {
-            self.confinement.limits.apply(sandbox::data_in_use())?;
+            self.confinement.limits.apply(data_bytes)?;
         }
         seccomp::report_denied(|_| sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8))
     }

@@ -105,6 +105,15 @@ fn an_executed_init_survives_every_shortage() {
     });
 }
 
+#[test]
+fn a_process_whose_sandbox_cant_be_set_up_is_told_apart() {
+    let fault = Fault { role: Role::Worker, shortage: Shortage::Memory, number: libc::SYS_seccomp, nth: 1 };
+    let run = Wasmproc::run(["--report", "--json", text::EXIT_WITH_CODE]);
+    let ended = run.traced(fault.injection()).expect("it ends").expect(125);
+    assert!(ended.stderr.contains("\"cause\": \"sandbox-failed\""), "{ended:?}");
+    assert!(ended.stderr.contains("its sandbox can't be set up"), "{ended:?}");
+}
+
 /// What is in the cache is an entry or nothing, and the next run works.
 fn cache_is_whole(scratch: &Scratch) -> Result<(), String> {
     let cache = scratch.at("cache");

@@ -215,6 +215,7 @@ impl Table {
             ended: now,
             cause: cause.clone(),
             usage: process.usage,
+            allowed: process.plan.into(),
         })));
         if pid == MAIN {
             actions.push(Action::Finished(cause));

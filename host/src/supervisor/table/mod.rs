@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use wasmproc_sandbox::{Usage, WaitStatus};
 
+use super::report::Allowed;
 use super::spawn::{Component, Directories, Limits, Plan};
 use crate::wire::init::NoView;
 use crate::wire::worker::{FromWorker, Refusal, Reply, Start, Target, ToWorker};
@@ -102,6 +103,7 @@ pub(crate) struct Record {
     pub(crate) ended: Now,
     pub(crate) cause: Cause,
     pub(crate) usage: Usage,
+    pub(crate) allowed: Allowed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,6 +34,7 @@ impl Table {
             FromWorker::OutputLimit => self.output_limit(pid, actions),
             FromWorker::OutOfMemory => self.end_badly(pid, Cause::OutOfMemory, now, actions),
             FromWorker::Rejected(reason) => self.end_badly(pid, Cause::Rejected(reason), now, actions),
+            FromWorker::SandboxFailed(reason) => self.end_badly(pid, Cause::SandboxFailed(reason), now, actions),
             FromWorker::Failed(reason) => self.end_badly(pid, Cause::Failed(reason), now, actions),
             FromWorker::Denied(number) => self.end_badly(pid, Cause::DeniedSyscall(number), now, actions),
         }

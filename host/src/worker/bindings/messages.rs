@@ -9,6 +9,7 @@ use super::super::host::Host;
 use super::super::objects::{Failed, Shared};
 use super::generated::wasmproc::ipc::types::{Error, ErrorCode};
 use super::objects::error;
+use crate::allocator;
 use crate::wire::MAX_QUEUED_BYTES;
 use crate::wire::object::{ObjectId, ObjectReply, ObjectRequest};
 use crate::wire::worker::{Refusal, RefusalCode, Request};
@@ -68,7 +69,7 @@ fn unpack(control: &Control, via: ObjectId, parcel: u64) -> Result<Vec<u8>, Fail
     let length = usize::try_from(bytes).unwrap_or(usize::MAX).min(MAX_QUEUED_BYTES);
     let mut message = Vec::new();
     let mapping = descriptors.pop().and_then(|file| Mapping::of(&file, length, ()).ok()).ok_or_else(no_room)?;
-    message.try_reserve_exact(length).map_err(|_| no_room())?;
+    allocator::try_reserve(&mut message, length).map_err(|_| no_room())?;
     mapping.append_to(0, length, &mut message);
     discard(control, via, parcel)?;
     Ok(message)

@@ -303,6 +303,7 @@ impl From<Cause> for ExitStatus {
             Cause::ParentLost => ExitStatus::ParentLost,
             Cause::Stalled => ExitStatus::Stalled,
             Cause::Rejected(reason) => ExitStatus::Rejected(reason),
+            Cause::SandboxFailed(reason) => ExitStatus::SandboxFailed(reason),
             Cause::Failed(reason) => ExitStatus::Failed(reason),
         }
     }

@@ -1,13 +1,15 @@
 //! Processes, side by side with what people use today: `cargo bench --bench processes [SECTION...]`.
 //!
 //! Both sides of every comparison run in this one program, by turns, and what is printed are medians and their ratio.
-//! The sections are `start`, `command`, `memory` and `compute`; without a name all of them run. Needs python3.
+//! The sections are `start`, `command`, `memory`, `compute`, `sandbox` and `neighbours`; without a name all of them run. Needs python3.
 
 mod command;
 mod compute;
 mod in_process;
 mod memory;
+mod neighbours;
 mod programs;
+mod sandbox;
 mod start;
 mod table;
 
@@ -22,12 +24,19 @@ fn main() {
     {
         return in_process::run(Path::new(artifact));
     }
+    if let [first, walls, program, arguments @ ..] = arguments.as_slice()
+        && first == sandbox::ROLE
+    {
+        return sandbox::run(walls, program, arguments);
+    }
     let wanted = |section: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == section);
     for (name, section) in [
         ("start", start::measure as fn()),
         ("command", command::measure),
         ("memory", memory::measure),
         ("compute", compute::measure),
+        ("sandbox", sandbox::measure),
+        ("neighbours", neighbours::measure),
     ] {
         if wanted(name) {
             section();

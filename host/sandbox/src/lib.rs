@@ -33,4 +33,4 @@ pub use namespaces::{Namespace, enter};
 pub use process::{
     Fork, Threads, Usage, WaitStatus, adopt_orphans, clone_process, die_with_parent, exit_now, reap, set_process_name,
 };
-pub use walls::{Layer, Missing, Walls};
+pub use walls::{Layer, Layers, Missing, Walls};

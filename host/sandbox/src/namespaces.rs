@@ -55,6 +55,9 @@ const INNER_ID: u32 = 1000;
 pub fn enter(wanted: &[Namespace]) -> (Vec<Namespace>, Vec<Missing>) {
     let mut entered = Vec::new();
     let mut missing = Vec::new();
+    if wanted.is_empty() {
+        return (entered, missing);
+    }
     // Outside its own namespace an id has to be read before, and the map written by a process that has no threads.
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     match enter_user_namespace(uid, gid) {

@@ -80,6 +80,45 @@ impl fmt::Display for Layer {
     }
 }
 
+/// A set of layers, those that are left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Layers(u16);
+
+impl Layers {
+    pub fn all() -> Layers {
+        Layer::ALL.into_iter().collect()
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn has(self, layer: Layer) -> bool {
+        let bit = |layer: Layer| Layer::ALL.iter().position(|one| *one == layer);
+        bit(layer).is_some_and(|bit| self.0 & 1 << bit != 0)
+    }
+
+    /// The layers whose names are joined by commas; other names are none.
+    pub fn named(names: &str) -> Layers {
+        names.split(',').filter_map(Layer::named).collect()
+    }
+}
+
+impl FromIterator<Layer> for Layers {
+    fn from_iter<T: IntoIterator<Item = Layer>>(layers: T) -> Layers {
+        let layers: Vec<Layer> = layers.into_iter().collect();
+        let bits = Layer::ALL.iter().enumerate().filter(|(_, layer)| layers.contains(layer));
+        Layers(bits.fold(0, |set, (bit, _)| set | 1 << bit))
+    }
+}
+
+impl fmt::Display for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = Layer::ALL.iter().filter(|layer| self.has(**layer)).map(Layer::to_string).collect();
+        f.write_str(&names.join(","))
+    }
+}
+
 impl Walls {
     /// Whether `namespace` separates this process from the host.
     pub fn has(&self, namespace: Namespace) -> bool {

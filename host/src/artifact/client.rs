@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
+use wasmproc_sandbox::Layers;
 
 use super::Manifest;
 use super::compiler::MAX_CPU_TIME;
@@ -50,7 +51,7 @@ fn ask(
     attendant: &mut dyn Attendant,
 ) -> Result<Answer> {
     let (ours, theirs) = wire::pair().context(|| "can't make a socket for the compile worker".to_owned())?;
-    let mut worker = Reaped(role::start(Role::Compiler, theirs, None)?);
+    let mut worker = Reaped(role::start(Role::Compiler, theirs, Layers::default())?);
     let mut control: Channel<Request, Answer> = Channel::new(ours);
     let source = sealed(source).context(|| "no memory for the file to compile".to_owned())?;
     let request = Request { name: path.display().to_string(), job };

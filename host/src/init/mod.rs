@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use wasmproc_sandbox::{self as sandbox, Fork, Identity, Layer, Missing, Namespace, Threads, Walls, seccomp};
+use wasmproc_sandbox::{self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, Threads, Walls, seccomp};
 
 use crate::cause::exit_code;
 use crate::wire::init::{FromInit, Grant, Setup, ToInit};
@@ -34,8 +34,8 @@ const CRASH_WINDOW: Duration = Duration::from_secs(1);
 const RESTARTS: usize = 100;
 const RESTART_PAUSE: Duration = Duration::from_millis(20);
 
-/// The life of init, beginning on the doorstep. `without` leaves a layer of the sandbox out, to see that others hold.
-pub(crate) fn main(control: OwnedFd, without: Option<Layer>) -> ! {
+/// The life of init, beginning on the doorstep. `without` has layers of the sandbox to leave out, to see that others hold.
+pub(crate) fn main(control: OwnedFd, without: Layers) -> ! {
     wire::tell_panics(control.as_raw_fd(), FromInit::Failed);
     let mut control: Channel<FromInit, ToInit> = Channel::with_descriptors(control);
     match live(&mut control, without) {
@@ -47,7 +47,7 @@ pub(crate) fn main(control: OwnedFd, without: Option<Layer>) -> ! {
     }
 }
 
-fn live(control: &mut Channel<FromInit, ToInit>, without: Option<Layer>) -> io::Result<()> {
+fn live(control: &mut Channel<FromInit, ToInit>, without: Layers) -> io::Result<()> {
     sandbox::require_kernel()?;
     signals::ignore_all_but_child()?;
     let walls = enter_namespaces(control, without)?;
@@ -60,7 +60,7 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Option<Layer>) -> io::
     let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
     control.send(&FromInit::Ready(run.walls.clone()), &views)?;
     run.zygote = run.start_zygote(control, false)?;
-    if without != Some(Layer::Seccomp) {
+    if !without.has(Layer::Seccomp) {
         // The zygote has one of its own; it starts no later for this one.
         sandbox::forbid_new_privileges()?;
         seccomp::report_denied(|_| sandbox::exit_now(exit_code::SIGNAL + libc::SIGSYS as u8))?;
@@ -70,14 +70,14 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Option<Layer>) -> io::
 }
 
 /// Goes from the doorstep into the run's namespaces. Only the process that is to be init returns.
-fn enter_namespaces(control: &Channel<FromInit, ToInit>, without: Option<Layer>) -> io::Result<Walls> {
+fn enter_namespaces(control: &Channel<FromInit, ToInit>, without: Layers) -> io::Result<Walls> {
     let wanted = [Namespace::Mount, Namespace::Pid, Namespace::Net, Namespace::Ipc, Namespace::Uts];
-    let is_wanted = |namespace: &Namespace| without != Some(Layer::Namespace(*namespace));
+    let is_wanted = |namespace: &Namespace| !without.has(Layer::Namespace(*namespace));
     let wanted: Vec<Namespace> = wanted.into_iter().filter(is_wanted).collect();
     let user = rustix::process::geteuid().as_raw();
     let (namespaces, mut missing) = sandbox::enter(&wanted);
     let landlock = match sandbox::landlock_version() {
-        _ if without == Some(Layer::Landlock) => None,
+        _ if without.has(Layer::Landlock) => None,
         Ok(version) => Some(version),
         Err(error) => {
             missing.push(Missing {
@@ -90,7 +90,7 @@ fn enter_namespaces(control: &Channel<FromInit, ToInit>, without: Option<Layer>)
             None
         }
     };
-    let seccomp = without != Some(Layer::Seccomp);
+    let seccomp = !without.has(Layer::Seccomp);
     let mut walls = Walls { namespaces, empty_root: false, landlock, user, seccomp, missing };
     if walls.has(Namespace::Pid) {
         // The first child becomes pid 1. As a sibling it is the supervisor's child, so that this process can go.
@@ -101,7 +101,7 @@ fn enter_namespaces(control: &Channel<FromInit, ToInit>, without: Option<Layer>)
     } else {
         sandbox::adopt_orphans()?;
     }
-    if walls.has(Namespace::Mount) && without != Some(Layer::EmptyRoot) {
+    if walls.has(Namespace::Mount) && !without.has(Layer::EmptyRoot) {
         match sandbox::make_private() {
             Ok(()) => walls.empty_root = true,
             Err(error) => walls.missing.push(Missing {
@@ -117,7 +117,7 @@ fn enter_namespaces(control: &Channel<FromInit, ToInit>, without: Option<Layer>)
 /// What init keeps for as long as the run lasts.
 struct Run {
     walls: Walls,
-    without: Option<Layer>,
+    without: Layers,
     foundation: Foundation,
     setup: Setup,
     /// Whom the zygote and the workers become.
@@ -139,7 +139,7 @@ struct Run {
 impl Run {
     fn new(
         mut walls: Walls,
-        without: Option<Layer>,
+        without: Layers,
         foundation: Foundation,
         setup: Setup,
         descriptors: Vec<OwnedFd>,
@@ -153,7 +153,7 @@ impl Run {
             return Err(missing());
         }
         let directories = setup.grants.iter().map(|grant| source(grant, &walls)).collect::<io::Result<_>>()?;
-        let user = user_to_become(&setup, &mut walls)?;
+        let user = if without.has(Layer::Capabilities) { None } else { user_to_become(&setup, &mut walls)? };
         Ok(Run {
             walls,
             without,

@@ -195,7 +195,7 @@ impl Site {
             grace: Duration::ZERO,
             strict: false,
             list_processes: false,
-            without: options.without,
+            without: options.without.into_iter().collect(),
         })
     }
 }

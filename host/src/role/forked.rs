@@ -21,7 +21,7 @@ use std::ptr;
 use std::sync::Mutex;
 
 use rustix::fs::{Mode, OFlags};
-use wasmproc_sandbox::{self as sandbox, Fork, Threads};
+use wasmproc_sandbox::{self as sandbox, Fork, Layers, Threads};
 
 use super::{Doorstep, OVERRIDE, Role};
 use crate::wire;
@@ -58,7 +58,7 @@ pub(super) fn fork_for_run() {
         Ok(Fork::Child) => {
             given.wipe();
             drop(ours);
-            crate::init::main(become_role(theirs), None)
+            crate::init::main(become_role(theirs), Layers::default())
         }
         Err(_) => {}
     }

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fd::AsFd;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
-use wasmproc_sandbox::Layer;
+use wasmproc_sandbox::Layers;
 
 use crate::error::{Context, Error, Result};
 
@@ -67,7 +67,7 @@ pub fn init() {
     }
     // SAFETY: standard input of a role is its control socket, and nothing else in this process uses it.
     let control = unsafe { OwnedFd::from_raw_fd(0) };
-    let without = arguments.next().and_then(|name| Layer::named(name.to_str()?));
+    let without = arguments.next().and_then(|names| Some(Layers::named(names.to_str()?))).unwrap_or_default();
     match role {
         Role::Init => crate::init::main(control, without),
         Role::Compiler => crate::artifact::compiler_main(control),
@@ -88,9 +88,9 @@ pub(crate) enum Doorstep {
 }
 
 impl Doorstep {
-    /// Starts one, or takes the one that waits, and returns the socket to it. `without` leaves a layer of the sandbox out.
-    pub(crate) fn start(without: Option<Layer>) -> Result<(OwnedFd, Doorstep)> {
-        if without.is_none()
+    /// Starts one, or takes the one that waits, and returns the socket to it. `without` has layers of the sandbox to leave out.
+    pub(crate) fn start(without: Layers) -> Result<(OwnedFd, Doorstep)> {
+        if without.is_empty()
             && let Some(ready) = forked::take()
         {
             return Ok(ready);
@@ -119,13 +119,13 @@ impl Doorstep {
 }
 
 /// Starts this process's worker executable in `role`, with `control` as its control socket.
-pub(crate) fn start(role: Role, control: OwnedFd, without: Option<Layer>) -> Result<Child> {
+pub(crate) fn start(role: Role, control: OwnedFd, without: Layers) -> Result<Child> {
     let program = executable()?;
     let mut command = Command::new(program.path());
     command
         .arg0(role.name())
         .arg(VERSION)
-        .args(without.map(|layer| layer.to_string()))
+        .args((!without.is_empty()).then(|| without.to_string()))
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::from(control))

@@ -22,7 +22,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
-use wasmproc_sandbox::{Layer, Usage, WaitStatus, Walls};
+use wasmproc_sandbox::{Layers, Usage, WaitStatus, Walls};
 
 pub use attendant::{Attendant, Interruption};
 pub use controller::Controller;
@@ -62,8 +62,8 @@ pub(crate) struct Ingredients {
     pub(crate) grace: Duration,
     pub(crate) strict: bool,
     pub(crate) list_processes: bool,
-    /// A layer of the sandbox to leave out: see `probe`.
-    pub(crate) without: Option<Layer>,
+    /// Layers of the sandbox to leave out: see `probe`.
+    pub(crate) without: Layers,
 }
 
 /// Why a run broke off.

@@ -24,7 +24,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
-use wasmproc_sandbox::{self as sandbox, CpuTimer, Layer, ProcessLimits, seccomp};
+use wasmproc_sandbox::{self as sandbox, CpuTimer, Layer, Layers, ProcessLimits, seccomp};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use crate::allocator;
@@ -62,13 +62,13 @@ pub(crate) struct Confinement {
     pub(crate) limits: ProcessLimits,
     /// There is no pid namespace that ends them all.
     pub(crate) dies_with_parent: bool,
-    /// A layer that is left out, to see that others hold without it.
-    pub(crate) without: Option<Layer>,
+    /// What is left out, to see that the rest holds without it.
+    pub(crate) without: Layers,
 }
 
 impl Confinement {
     pub(crate) fn has(&self, layer: Layer) -> bool {
-        self.without != Some(layer)
+        !self.without.has(layer)
     }
 }
 

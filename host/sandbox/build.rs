@@ -16,6 +16,7 @@ const FILTERS: &[(&str, &[&str])] = &[
     ("init", &["init", "zygote", "files"]),
     ("compiler", &["compiler"]),
     ("files-not-found", &["files-not-found"]),
+    ("threads-only", &["threads-only"]),
 ];
 
 fn main() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
-use wasmproc_sandbox::{self as sandbox, Identity, Layers, ProcessLimits};
+use wasmproc_sandbox::{self as sandbox, Cgroup, CgroupLimits, Identity, Layers, ProcessLimits};
 
 use crate::artifact::{Artifact, Cache};
 use crate::error::{Context, Error, Result};
@@ -47,6 +47,7 @@ pub struct Task {
     strict: bool,
     list_processes: bool,
     without: Layers,
+    cgroup: Option<PathBuf>,
     cache: bool,
     stdio: [Option<OwnedFd>; 3],
 }
@@ -98,6 +99,7 @@ impl Task {
             strict: false,
             list_processes: false,
             without: Layers::default(),
+            cgroup: None,
             cache: true,
             stdio: [None, None, None],
         }
@@ -254,6 +256,15 @@ impl Task {
         self
     }
 
+    /// Has the run's processes in a cgroup (version 2) of their own, made in this directory, which must be delegated to this
+    /// user. Its controllers `memory` and `pids` limit all processes together by
+    /// [`max_total_memory`](Task::max_total_memory), with some room for what the kernel needs for them, and
+    /// [`max_processes`](Task::max_processes). One that is not switched on there counts as a missing layer.
+    pub fn cgroup(mut self, parent: impl Into<PathBuf>) -> Task {
+        self.cgroup = Some(parent.into());
+        self
+    }
+
     /// Leaves out every layer that can be left out, so that benchmarks can tell what they cost.
     #[doc(hidden)]
     pub fn unconfined(mut self) -> Task {
@@ -392,6 +403,7 @@ impl Task {
                     file_bytes: self.max_file_bytes,
                 },
                 components: artifacts.len(),
+                cgroup: self.cgroup.is_some(),
             },
             artifacts: files.context(|| "can't duplicate an artifact's descriptor".to_owned())?,
             stdin,
@@ -422,6 +434,7 @@ impl Task {
             strict: self.strict,
             list_processes: self.list_processes,
             without: self.without,
+            cgroup: self.own_cgroup()?,
         })
     }
 
@@ -432,6 +445,16 @@ impl Task {
             let code = units::show_bytes(code);
             Error::failed(format!("the compiled code alone has {code}; allow the run more with --max-total-memory"))
         })
+    }
+
+    /// The run's own cgroup. The kernel counts there what the limits of processes don't: page tables, stacks, sockets.
+    fn own_cgroup(&self) -> Result<Option<Cgroup>> {
+        let Some(parent) = &self.cgroup else { return Ok(None) };
+        let processes = self.max_processes as u64 + CGROUP_EXTRA_PROCESSES;
+        let extra = processes.saturating_mul(CGROUP_EXTRA_BYTES_EACH).saturating_add(worker::HOST_SIDE_BYTES);
+        let limits = CgroupLimits { memory_bytes: self.max_total_memory_bytes.saturating_add(extra), processes };
+        let cgroup = Cgroup::create(parent, limits);
+        cgroup.map(Some).context(|| format!("can't make a cgroup in {}", parent.display()))
     }
 
     fn unlinkable(&self, number: usize, reason: &str) -> Error {
@@ -455,6 +478,11 @@ impl Task {
 
 /// Open files that the processes of a run can't do without.
 const LEAST_OPEN_FILES: u64 = 96;
+
+/// Init, zygotes and spares.
+const CGROUP_EXTRA_PROCESSES: u64 = 16;
+/// What the kernel and the worker use for a process, beside what is asked for.
+const CGROUP_EXTRA_BYTES_EACH: u64 = 1 << 20;
 
 /// A task that is ready to begin.
 #[derive(Debug)]

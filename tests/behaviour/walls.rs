@@ -1,7 +1,7 @@
 //! The second wall, as the kernel tells it of live processes; and machines where a part of it can't be had.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -141,6 +141,70 @@ fn the_report_names_the_walls() {
 fn strict_is_content_with_this_machine() {
     let ended = Wasmproc::run(["--strict", programs::SHOW]).output().expect(0);
     assert_eq!(ended.stderr, "on stderr\n");
+}
+
+/// A cgroup that is delegated to this test, if the machine has any.
+struct Delegated(PathBuf);
+
+impl Delegated {
+    fn new(name: &str) -> Option<Delegated> {
+        let mounts = fs::read_to_string("/proc/mounts").expect("readable");
+        let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let mount = fields.into_iter().find(|fields| fields[2] == "cgroup2")?[1];
+        let folder = Path::new(mount).join(format!("wasmproc-test-{name}"));
+        fs::create_dir_all(&folder).ok().map(|()| Delegated(folder))
+    }
+
+    /// The cgroups of runs in it.
+    fn runs(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("readable").map(|entry| entry.expect("readable"));
+        let folders = entries.filter(|entry| entry.file_type().expect("it has one").is_dir());
+        folders.map(|folder| folder.file_name().into_string().expect("text")).collect()
+    }
+}
+
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        for run in self.runs() {
+            let _ = fs::remove_dir(self.0.join(run));
+        }
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_run_has_a_cgroup_of_its_own_where_one_is_delegated() {
+    let Some(delegated) = Delegated::new("own") else { return skip("no cgroup can be made here") };
+    let folder = delegated.0.display().to_string();
+    let begin = || {
+        let running = Wasmproc::run(["--cgroup", &folder, programs::SLEEPS]).start();
+        running.expect_stdout("ready");
+        let worker = running.process("wasmproc-worker").pid;
+        let name = fs::read_to_string(format!("/proc/{worker}/cgroup")).expect("it is alive");
+        let [run] = &delegated.runs()[..] else { panic!("{:?}", delegated.runs()) };
+        assert!(name.contains(&format!("/wasmproc-test-own/{run}\n")), "{name}");
+        running
+    };
+    let running = begin();
+    running.send(rustix::process::Signal::TERM);
+    running.end().expect(143);
+    assert_eq!(delegated.runs(), [""; 0]);
+    let running = begin();
+    running.send(rustix::process::Signal::KILL);
+    running.end();
+    assert_eq!(delegated.runs().len(), 1, "nobody is left who could remove it");
+    // The next run in the same place does.
+    begin();
+    let strict = Wasmproc::run(["--strict", "--cgroup", &folder, programs::SDK_EXIT, "0"]).output();
+    let controllers = fs::read_to_string(delegated.0.join("cgroup.controllers")).expect("readable");
+    let has_both = ["memory", "pids"].iter().all(|controller| controllers.contains(controller));
+    strict.expect(if has_both { 0 } else { 125 });
+}
+
+#[test]
+fn a_folder_that_is_no_cgroup_is_refused() {
+    let ended = Wasmproc::run(["--cgroup", "/tmp", programs::SDK_EXIT, "0"]).output().expect(125);
+    ended.complains_of(&["cgroup", "/tmp"]);
 }
 
 /// Runs on a machine that refuses user namespaces: inside of one, where their number is limited to none.

@@ -10,6 +10,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("wasmproc needs Linux 5.16 or newer: its second wall is made of Linux namespaces and seccomp filters");
 
+mod cgroup;
 mod descriptors;
 mod identity;
 mod kernel;
@@ -21,6 +22,7 @@ mod process;
 pub mod seccomp;
 mod walls;
 
+pub use cgroup::{Cgroup, CgroupLimits, enter_cgroup};
 pub use descriptors::{close_between, close_from, place, raise};
 pub use identity::{
     Identity, become_user, drop_capabilities, forbid_new_privileges, hide_from_tracers, hindrance_to_become,

@@ -57,6 +57,7 @@ pub fn install(role: Role) -> io::Result<()> {
         Role::Worker => apply(&with_own_pid(filters::WORKER)),
         Role::Compiler => {
             apply(filters::FILES_NOT_FOUND)?;
+            apply(filters::THREADS_ONLY)?;
             apply(&with_own_pid(filters::COMPILER))
         }
     }

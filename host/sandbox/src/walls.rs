@@ -19,6 +19,8 @@ pub struct Walls {
     pub user: u32,
     /// A seccomp allowlist is installed.
     pub seccomp: bool,
+    /// The controllers of the run's cgroup; empty if it has none.
+    pub cgroup: Vec<String>,
     /// Layers that this machine refused.
     pub missing: Vec<Missing>,
 }

@@ -90,6 +90,7 @@ fn walls(walls: &Walls) -> String {
     parts.push(if walls.empty_root { "empty root" } else { "the host's root" }.to_owned());
     parts.extend(walls.landlock.map(|version| format!("Landlock {version}")));
     parts.push("no capabilities, no new privileges, limits".to_owned());
+    parts.extend((!walls.cgroup.is_empty()).then(|| format!("cgroup with {}", walls.cgroup.join(" and "))));
     parts.extend(walls.seccomp.then(|| "seccomp".to_owned()));
     parts.extend(walls.missing.iter().map(|missing| format!("missing: {} ({})", missing.layer, missing.reason)));
     parts.join("; ")

@@ -85,6 +85,10 @@ pub(super) struct Run {
     #[arg(long, value_name = "UID[:GID]", value_parser = identity)]
     user: Option<Identity>,
 
+    /// Have the run's processes in a cgroup (v2) of their own, made in this directory, which must be delegated to this user
+    #[arg(long, value_name = "DIR")]
+    cgroup: Option<PathBuf>,
+
     /// Fail, rather than warn, when this machine refuses a layer of the sandbox
     #[arg(long)]
     strict: bool,
@@ -186,6 +190,9 @@ impl Run {
         }
         if let Some(user) = self.user {
             task = task.user(user);
+        }
+        if let Some(parent) = self.cgroup {
+            task = task.cgroup(parent);
         }
         Ok(task)
     }

@@ -91,7 +91,7 @@ fn enter_namespaces(control: &Channel<FromInit, ToInit>, without: Layers) -> io:
         }
     };
     let seccomp = !without.has(Layer::Seccomp);
-    let mut walls = Walls { namespaces, empty_root: false, landlock, user, seccomp, missing };
+    let mut walls = Walls { namespaces, empty_root: false, landlock, user, seccomp, cgroup: Vec::new(), missing };
     if walls.has(Namespace::Pid) {
         // The first child becomes pid 1. As a sibling it is the supervisor's child, so that this process can go.
         if let Fork::Parent { pidfd, .. } = sandbox::clone_process(&Threads::of_this_process(), true, 0)? {
@@ -148,6 +148,10 @@ impl Run {
         let mut descriptors = descriptors.into_iter();
         let stdout = descriptors.next().ok_or_else(missing)?;
         let stderr = descriptors.next().ok_or_else(missing)?;
+        if setup.cgroup {
+            sandbox::enter_cgroup(descriptors.next().ok_or_else(missing)?.as_fd())
+                .map_err(|error| io::Error::new(error.kind(), format!("the run can't enter its cgroup: {error}")))?;
+        }
         let artifacts: Vec<OwnedFd> = descriptors.collect();
         if artifacts.len() != setup.components {
             return Err(missing());

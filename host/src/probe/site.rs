@@ -166,6 +166,7 @@ impl Site {
                     file_bytes: u64::MAX,
                 },
                 components: 0,
+                cgroup: false,
             },
             artifacts: Vec::new(),
             stdin: nothing()?,
@@ -196,6 +197,7 @@ impl Site {
             strict: false,
             list_processes: false,
             without: options.without.into_iter().collect(),
+            cgroup: None,
         })
     }
 }

@@ -22,7 +22,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
-use wasmproc_sandbox::{Layers, Usage, WaitStatus, Walls};
+use wasmproc_sandbox::{Cgroup, Layers, Usage, WaitStatus, Walls};
 
 pub use attendant::{Attendant, Interruption};
 pub use controller::Controller;
@@ -36,7 +36,7 @@ pub(crate) use table::main_start;
 use crate::error::{Context, Error, Result};
 use crate::role::Doorstep;
 use crate::wire::init::{FromInit, Setup, ToInit};
-use crate::wire::worker::{Start, ToWorker};
+use crate::wire::worker::{FromWorker, Start, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::wire::{self, Channel, Received};
 use crate::{Cause, Pid};
@@ -64,6 +64,7 @@ pub(crate) struct Ingredients {
     pub(crate) list_processes: bool,
     /// Layers of the sandbox to leave out: see `probe`.
     pub(crate) without: Layers,
+    pub(crate) cgroup: Option<Cgroup>,
 }
 
 /// Why a run broke off.
@@ -124,6 +125,10 @@ pub(crate) struct Supervisor<'a> {
     strict: bool,
     stopped_by: Option<u8>,
     recorder: Recorder,
+    /// Last, so that it goes when everybody in it is gone.
+    cgroup: Option<Cgroup>,
+    /// Processes that the kernel has killed for the memory of all of them, as far as their deaths are told.
+    memory_kills: u64,
     broken: Option<Broken>,
     finished: Option<Cause>,
 }
@@ -154,6 +159,9 @@ impl<'a> Supervisor<'a> {
         let (control, doorstep) = Doorstep::start(ingredients.without)?;
         let mut init: Channel<ToInit, FromInit> = Channel::with_descriptors(control);
         let mut descriptors = vec![ingredients.stdout, ingredients.stderr];
+        if let Some(cgroup) = &ingredients.cgroup {
+            descriptors.push(cgroup.entrance().context(|| "the run's cgroup can't be entered".to_owned())?);
+        }
         descriptors.extend(ingredients.artifacts);
         init.post(&ToInit::Setup(ingredients.setup), descriptors).context(|| "init does not listen".to_owned())?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "can't make an epoll set".to_owned())?;
@@ -181,6 +189,8 @@ impl<'a> Supervisor<'a> {
             strict: ingredients.strict,
             stopped_by: None,
             recorder: Recorder::new(ingredients.list_processes),
+            cgroup: ingredients.cgroup,
+            memory_kills: 0,
             broken: None,
             finished: None,
         };
@@ -373,7 +383,11 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    fn init_ready(&mut self, walls: Walls, grants: Vec<OwnedFd>) -> Result<(), Broken> {
+    fn init_ready(&mut self, mut walls: Walls, grants: Vec<OwnedFd>) -> Result<(), Broken> {
+        if let Some(cgroup) = &self.cgroup {
+            walls.cgroup = cgroup.controllers().iter().map(|name| (*name).to_owned()).collect();
+            walls.missing.extend_from_slice(cgroup.missing());
+        }
         if let Some(warning) = walls.warning() {
             if self.strict {
                 return Err(Error::failed(format!("--strict: {warning}")).into());
@@ -421,6 +435,11 @@ impl<'a> Supervisor<'a> {
     fn worker_died(&mut self, worker: WorkerId, status: WaitStatus, usage: Usage) {
         // Its last words are still in the socket. Bounded by what a socket holds.
         self.take_messages(worker, usize::MAX);
+        let kills = self.cgroup.as_ref().map_or(0, Cgroup::memory_kills);
+        if status == WaitStatus::Signaled(libc::SIGKILL as u8) && kills > self.memory_kills {
+            self.memory_kills += 1;
+            self.handle(Event::Said(worker, FromWorker::OutOfMemory));
+        }
         self.workers.remove(worker);
         self.handle(Event::Reaped(worker, status, usage));
     }

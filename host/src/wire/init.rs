@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use wasmproc_sandbox::{Identity, ProcessLimits, Usage, WaitStatus, Walls};
 
-/// From the supervisor. `Setup` comes first, with descriptors: stdout, stderr, then one artifact per component.
+/// From the supervisor. `Setup` comes first, with descriptors: stdout, stderr, the entrance of a cgroup if
+/// there is one, then one artifact per component.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToInit {
     Setup(Setup),
@@ -27,6 +28,7 @@ pub(crate) struct Setup {
     pub(crate) user: Option<Identity>,
     pub(crate) limits: ProcessLimits,
     pub(crate) components: usize,
+    pub(crate) cgroup: bool,
 }
 
 /// A directory for the run.

@@ -98,8 +98,8 @@ fn other_doors_into_the_kernel_are_shut() {
         let (own, other) = if *architecture == "x86_64" { (X86_64, AARCH64) } else { (AARCH64, X86_64) };
         assert_eq!(run(program, I386, 0, [0; 6]), KILL, "{name} by int 0x80");
         assert_eq!(run(program, other, 0, [0; 6]), KILL, "{name} on another architecture");
-        // These two take away from what another filter allows.
-        if !["worker", "files-not-found"].contains(name) {
+        // These take away from what another filter allows.
+        if !["worker", "files-not-found", "threads-only"].contains(name) {
             for call in 0..600 {
                 assert_eq!(run(program, own, X32 | call, [0; 6]), TRAP, "{name}: call {call} by the x32 door");
             }
@@ -144,6 +144,14 @@ fn a_worker_loses_what_only_the_zygote_needs() {
     let handler = |signal: i32| answer("worker", libc::SYS_rt_sigaction, [signal as u64, 0, 0, 0, 0, 0]);
     assert_eq!([libc::SIGSYS, libc::SIGPROF, libc::SIGXCPU, libc::SIGABRT].map(handler), [TRAP; 4]);
     assert_eq!([libc::SIGILL, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV].map(handler), [ALLOW; 4]);
+}
+
+#[test]
+fn a_compiler_makes_threads_and_no_processes() {
+    let unknown = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    assert_eq!(answer("threads-only", libc::SYS_clone3, [0; 6]), unknown);
+    let flags = |flags: i32| answer("compiler", libc::SYS_clone, [flags as u64, 0, 0, 0, 0, 0]);
+    assert_eq!((flags(libc::CLONE_VM | libc::CLONE_THREAD), flags(libc::SIGCHLD)), (ALLOW, TRAP));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use wasmproc_sandbox::{self as sandbox, Cgroup, CgroupLimits, Identity, Layers, 
 
 use crate::artifact::{Artifact, Cache};
 use crate::error::{Context, Error, Result};
+use crate::role::Early;
 use crate::supervisor::{self, Attendant, Broken, Component, Controller, Ingredients, Limits, Outcome, Plan, View};
 use crate::units;
 use crate::wire::MAX_TEXT_BYTES;
@@ -288,8 +289,17 @@ impl Task {
             false => None,
         };
         self.check()?;
+        let open_files = sandbox::raise_open_files();
+        if open_files < LEAST_OPEN_FILES {
+            return Err(Error::failed(format!(
+                "only {open_files} files can be open here, and a run needs {LEAST_OPEN_FILES}: raise ulimit -n"
+            )));
+        }
         let (controller, orders) = supervisor::connected()?;
-        Ok(Running { artifacts: self.artifacts(cache.as_ref(), attendant)?, task: self, cache, controller, orders })
+        // It enters its namespaces while the artifacts are read.
+        let doorstep = Early::start(self.without);
+        let artifacts = self.artifacts(cache.as_ref(), attendant)?;
+        Ok(Running { task: self, artifacts, cache, doorstep: Some(doorstep?), controller, orders })
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -379,7 +389,7 @@ impl Task {
         streams.context(|| "can't duplicate the standard streams".to_owned())
     }
 
-    fn ingredients(&self, artifacts: &[Artifact]) -> Result<Ingredients> {
+    fn ingredients(&self, artifacts: &[Artifact], doorstep: Early) -> Result<Ingredients> {
         let [stdin, stdout, stderr] = self.stdio()?;
         let terminals = [&stdin, &stdout, &stderr].map(rustix::termios::isatty);
         let parallelism = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
@@ -433,7 +443,7 @@ impl Task {
             grace: self.grace,
             strict: self.strict,
             list_processes: self.list_processes,
-            without: self.without,
+            doorstep,
             cgroup: self.own_cgroup()?,
         })
     }
@@ -490,6 +500,8 @@ pub struct Running {
     task: Task,
     artifacts: Vec<Artifact>,
     cache: Option<Cache>,
+    /// Until the run begins.
+    doorstep: Option<Early>,
     controller: Controller,
     orders: supervisor::Orders,
 }
@@ -505,15 +517,10 @@ impl Running {
     /// # Errors
     /// When the run can't be set up, or breaks off through no fault of the task.
     pub fn wait(mut self, attendant: &mut dyn Attendant) -> Result<Outcome> {
-        let open_files = sandbox::raise_open_files();
-        if open_files < LEAST_OPEN_FILES {
-            return Err(Error::failed(format!(
-                "only {open_files} files can be open here, and a run needs {LEAST_OPEN_FILES}: raise ulimit -n"
-            )));
-        }
         // Every cached artifact can turn out to be useless once; what was just compiled can't.
         for _ in 0..=self.artifacts.len() {
-            let ingredients = self.task.ingredients(&self.artifacts)?;
+            let doorstep = self.doorstep.take().map_or_else(|| Early::start(self.task.without), Ok)?;
+            let ingredients = self.task.ingredients(&self.artifacts, doorstep)?;
             match supervisor::run(ingredients, &self.orders, attendant) {
                 Ok(outcome) => return Ok(outcome),
                 Err(Broken::Run(error)) => return Err(error),

@@ -29,10 +29,14 @@ fn main() -> ExitCode {
     if std::env::var_os("WASMPROC_CACHE_DIR").is_none_or(|folder| !folder.to_string_lossy().ends_with("-embedding")) {
         return again_with_a_cache_of_its_own();
     }
-    let tests: [(&str, Test); 4] = [
+    let tests: [(&str, Test); 5] = [
         ("many_threads_run_tasks_beside_children_of_their_own", many_threads_run_tasks_beside_children_of_their_own),
         ("a_run_is_ended_and_inspected_from_another_thread", a_run_is_ended_and_inspected_from_another_thread),
         ("a_run_goes_on_when_the_thread_that_prepared_it_ends", a_run_goes_on_when_the_thread_that_prepared_it_ends),
+        (
+            "tasks_that_are_prepared_and_never_begin_are_no_trouble",
+            tasks_that_are_prepared_and_never_begin_are_no_trouble,
+        ),
         ("nothing_is_left_in_this_process", nothing_is_left_in_this_process),
     ];
     for (name, test) in tests {
@@ -120,6 +124,14 @@ fn a_run_goes_on_when_the_thread_that_prepared_it_ends(_: &TempDir) {
     let prepared = thread::spawn(|| quiet(Task::new(programs::SLEEPS).arg("0.3")).prepare(&mut ()));
     let running = prepared.join().expect("no panic").expect("it compiles");
     assert!(running.wait(&mut ()).expect("it runs").cause.success());
+}
+
+/// What they left behind would be found by the next test.
+fn tasks_that_are_prepared_and_never_begin_are_no_trouble(_: &TempDir) {
+    for _ in 0..20 {
+        drop(quiet(Task::new(programs::SDK_EXIT)).prepare(&mut ()).expect("it compiles"));
+        assert!(Task::new("/nowhere.wasm").prepare(&mut ()).is_err());
+    }
 }
 
 fn nothing_is_left_in_this_process(_: &TempDir) {

@@ -19,6 +19,7 @@ use wasmproc_sandbox::{Identity, Layer, ProcessLimits, Walls};
 
 use super::{Verdict, payload, verdict_of};
 use crate::error::{Context, Result};
+use crate::role::Early;
 use crate::supervisor::{self, Attendant, Broken, Component, Ingredients, Limits, Outcome, Plan, View};
 use crate::wire::init::{Grant, Setup};
 use crate::wire::worker::Target;
@@ -196,7 +197,7 @@ impl Site {
             grace: Duration::ZERO,
             strict: false,
             list_processes: false,
-            without: options.without.into_iter().collect(),
+            doorstep: Early::start(options.without.into_iter().collect())?,
             cgroup: None,
         })
     }

@@ -21,10 +21,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fd::AsFd;
+use rustix::net::Shutdown;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 use wasmproc_sandbox::Layers;
 
 use crate::error::{Context, Error, Result};
+use crate::wire::Channel;
+use crate::wire::init::{FromInit, ToInit};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const OVERRIDE: &str = "WASMPROC_WORKER";
@@ -89,7 +92,7 @@ pub(crate) enum Doorstep {
 
 impl Doorstep {
     /// Starts one, or takes the one that waits, and returns the socket to it. `without` has layers of the sandbox to leave out.
-    pub(crate) fn start(without: Layers) -> Result<(OwnedFd, Doorstep)> {
+    fn start(without: Layers) -> Result<(OwnedFd, Doorstep)> {
         if without.is_empty()
             && let Some(ready) = forked::take()
         {
@@ -115,6 +118,37 @@ impl Doorstep {
                 let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
             }
         }
+    }
+}
+
+/// A doorstep that enters its namespaces already, although its run has not begun, and the socket to it.
+#[derive(Debug)]
+pub(crate) struct Early(Option<(OwnedFd, Doorstep)>);
+
+impl Early {
+    /// `without` has layers of the sandbox to leave out.
+    pub(crate) fn start(without: Layers) -> Result<Early> {
+        Doorstep::start(without).map(|started| Early(Some(started)))
+    }
+
+    /// The run begins.
+    pub(crate) fn begin(mut self) -> Result<(OwnedFd, Doorstep)> {
+        self.0.take().ok_or_else(|| Error::failed("the run has begun already"))
+    }
+}
+
+impl Drop for Early {
+    /// Without a run it ends by itself, as soon as it has told of the child that was to be init. Both are reaped.
+    fn drop(&mut self) {
+        let Some((control, mut doorstep)) = self.0.take() else { return };
+        let _ = rustix::net::shutdown(&control, Shutdown::Write);
+        let mut control: Channel<ToInit, FromInit> = Channel::with_descriptors(control);
+        while let Ok(Some((_, descriptors))) = control.receive() {
+            for init in descriptors {
+                let _ = rustix::process::waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
+            }
+        }
+        doorstep.wait();
     }
 }
 

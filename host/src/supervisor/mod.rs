@@ -22,7 +22,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
-use wasmproc_sandbox::{Cgroup, Layers, Usage, WaitStatus, Walls};
+use wasmproc_sandbox::{Cgroup, Usage, WaitStatus, Walls};
 
 pub use attendant::{Attendant, Interruption};
 pub use controller::Controller;
@@ -34,7 +34,7 @@ pub(crate) use table::history;
 pub(crate) use table::main_start;
 
 use crate::error::{Context, Error, Result};
-use crate::role::Doorstep;
+use crate::role::{Doorstep, Early};
 use crate::wire::init::{FromInit, Setup, ToInit};
 use crate::wire::worker::{FromWorker, Start, ToWorker};
 use crate::wire::zygote::WorkerId;
@@ -62,8 +62,7 @@ pub(crate) struct Ingredients {
     pub(crate) grace: Duration,
     pub(crate) strict: bool,
     pub(crate) list_processes: bool,
-    /// Layers of the sandbox to leave out: see `probe`.
-    pub(crate) without: Layers,
+    pub(crate) doorstep: Early,
     pub(crate) cgroup: Option<Cgroup>,
 }
 
@@ -156,7 +155,7 @@ impl<'a> Supervisor<'a> {
         orders: &'a controller::Orders,
         attendant: &'a mut dyn Attendant,
     ) -> Result<Supervisor<'a>> {
-        let (control, doorstep) = Doorstep::start(ingredients.without)?;
+        let (control, doorstep) = ingredients.doorstep.begin()?;
         let mut init: Channel<ToInit, FromInit> = Channel::with_descriptors(control);
         let mut descriptors = vec![ingredients.stdout, ingredients.stderr];
         if let Some(cgroup) = &ingredients.cgroup {

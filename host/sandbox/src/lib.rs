@@ -19,6 +19,7 @@ mod limits;
 mod mounts;
 mod namespaces;
 mod process;
+mod procfs;
 pub mod seccomp;
 mod walls;
 
@@ -35,4 +36,5 @@ pub use namespaces::{Namespace, enter};
 pub use process::{
     Fork, Threads, Usage, WaitStatus, adopt_orphans, clone_process, die_with_parent, exit_now, reap, set_process_name,
 };
+pub use procfs::Procfs;
 pub use walls::{Layer, Layers, Missing, Walls};

@@ -1,12 +1,13 @@
 //! Limits that the kernel keeps for each process.
 #![expect(unsafe_code, reason = "setitimer has no safe wrapper")]
 
-use std::fs;
 use std::io;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 use serde::{Deserialize, Serialize};
+
+use crate::Procfs;
 
 /// What one process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,9 +79,10 @@ impl CpuTimer {
 }
 
 /// Private writable memory of this process now, as RLIMIT_DATA counts it.
-pub fn data_in_use() -> u64 {
+pub fn data_in_use(procfs: &Procfs) -> u64 {
     // Field 6 of statm is data and stack, in pages. Without /proc a generous guess is made.
-    let pages = fs::read_to_string("/proc/self/statm")
+    let pages = procfs
+        .read(c"self/statm")
         .ok()
         .and_then(|statm| statm.split(' ').nth(5)?.parse::<u64>().ok())
         .unwrap_or(16 * 1024);

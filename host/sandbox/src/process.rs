@@ -6,9 +6,11 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+
+use crate::Procfs;
 
 /// Which of the two processes this is, after a fork.
 #[derive(Debug)]
@@ -26,10 +28,9 @@ pub enum Fork {
 pub struct Threads(Option<OwnedFd>);
 
 impl Threads {
-    /// Must be made by the process whose threads are counted, while it has the host's root.
-    pub fn of_this_process() -> Threads {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Threads(rustix::fs::open(c"/proc/self/task", flags, Mode::empty()).ok())
+    /// Must be made by the process whose threads are counted.
+    pub fn of_this_process(procfs: &Procfs) -> Threads {
+        Threads(procfs.open(c"self/task", OFlags::PATH | OFlags::DIRECTORY).ok())
     }
 
     /// Moves its descriptor to a number not below `least`.

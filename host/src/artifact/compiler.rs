@@ -63,6 +63,7 @@ fn confine() -> io::Result<()> {
     let namespaces = [Namespace::Mount, Namespace::Net, Namespace::Ipc, Namespace::Uts];
     let (entered, _) = sandbox::enter(&namespaces);
     // Found out while there is a /proc to ask.
+    let data_bytes = sandbox::data_in_use(&sandbox::Procfs::of_host());
     let nobody = sandbox::Identity::NOBODY;
     let is_root = rustix::process::geteuid().is_root();
     let user = (is_root && sandbox::hindrance_to_become(nobody).is_none()).then_some(nobody);
@@ -82,7 +83,7 @@ fn confine() -> io::Result<()> {
     }
     worker::ignore_signals();
     let limits = ProcessLimits { memory_bytes: MAX_MEMORY_BYTES, open_files: MAX_OPEN_FILES, file_bytes: u64::MAX };
-    limits.apply(sandbox::data_in_use())?;
+    limits.apply(data_bytes)?;
     limits.apply_to_files()?;
     CpuTimer::start(MAX_CPU_TIME)?;
     sandbox::close_from(3)?;

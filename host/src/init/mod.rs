@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use wasmproc_sandbox::{self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, Threads, Walls, seccomp};
+use wasmproc_sandbox::{
+    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, Procfs, Threads, Walls, seccomp,
+};
 
 use crate::cause::exit_code;
 use crate::wire::init::{FromInit, Grant, Setup, ToInit};
@@ -59,6 +61,10 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers) -> io::Result<
     let views = run.base_views()?;
     let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
     control.send(&FromInit::Ready(run.walls.clone()), &views)?;
+    if run.walls.empty_root && run.directories.is_empty() {
+        sandbox::empty_root()?;
+        run.root_is_empty = true;
+    }
     run.zygote = run.start_zygote(control, false)?;
     if !without.has(Layer::Seccomp) {
         // The zygote has one of its own; it starts no later for this one.
@@ -94,7 +100,9 @@ fn enter_namespaces(control: &Channel<FromInit, ToInit>, without: Layers) -> io:
     let mut walls = Walls { namespaces, empty_root: false, landlock, user, seccomp, cgroup: Vec::new(), missing };
     if walls.has(Namespace::Pid) {
         // The first child becomes pid 1. As a sibling it is the supervisor's child, so that this process can go.
-        if let Fork::Parent { pidfd, .. } = sandbox::clone_process(&Threads::of_this_process(), true, 0)? {
+        if let Fork::Parent { pidfd, .. } =
+            sandbox::clone_process(&Threads::of_this_process(&Procfs::of_host()), true, 0)?
+        {
             let _ = control.send(&FromInit::Born, &[pidfd.as_fd()]);
             sandbox::exit_now(0);
         }
@@ -127,6 +135,9 @@ struct Run {
     artifacts: Vec<OwnedFd>,
     /// For each grant the directory that views are made of.
     directories: Vec<OwnedFd>,
+    procfs: Procfs,
+    /// Init's own root is empty, because it needs no directories any more.
+    root_is_empty: bool,
     threads: Threads,
     zygote: i32,
     /// A zygote that was asked for beside the first, and then instead of it.
@@ -157,6 +168,7 @@ impl Run {
             return Err(missing());
         }
         let directories = setup.grants.iter().map(|grant| source(grant, &walls)).collect::<io::Result<_>>()?;
+        let procfs = Procfs::of_host();
         let user = if without.has(Layer::Capabilities) { None } else { user_to_become(&setup, &mut walls)? };
         Ok(Run {
             walls,
@@ -168,7 +180,9 @@ impl Run {
             stderr,
             artifacts,
             directories,
-            threads: Threads::of_this_process(),
+            threads: Threads::of_this_process(&procfs),
+            procfs,
+            root_is_empty: false,
             zygote: 0,
             renewed: None,
             many: false,
@@ -208,7 +222,8 @@ impl Run {
         // Out of the way of the numbers that the zygote clears.
         let theirs = zygote::own(theirs)?;
         // With a mount namespace of its own it can have an empty root while init still finds directories.
-        let namespaces = if self.walls.empty_root { libc::CLONE_NEWNS } else { 0 };
+        let parts = self.walls.empty_root && !self.root_is_empty;
+        let namespaces = if parts { libc::CLONE_NEWNS } else { 0 };
         let Fork::Parent { pid, .. } = sandbox::clone_process(&self.threads, false, namespaces)? else {
             drop(ours);
             let confinement = Confinement {
@@ -224,7 +239,8 @@ impl Run {
                 stdout: &self.stdout,
                 stderr: &self.stderr,
                 artifacts: &self.artifacts,
-                walls: &self.walls,
+                procfs: &self.procfs,
+                empties_root: parts,
                 user: self.user,
                 directories: &self.directories,
                 grants: &self.setup.grants,

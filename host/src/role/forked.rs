@@ -21,7 +21,7 @@ use std::ptr;
 use std::sync::Mutex;
 
 use rustix::fs::{Mode, OFlags};
-use wasmproc_sandbox::{self as sandbox, Fork, Layers, Threads};
+use wasmproc_sandbox::{self as sandbox, Fork, Layers, Procfs, Threads};
 
 use super::{Doorstep, OVERRIDE, Role};
 use crate::wire;
@@ -40,7 +40,7 @@ pub(super) fn fork_for_run() {
     if given.word(1) != b"run" || OF_THE_LOADER.iter().chain([&OVERRIDE]).any(|name| env::var_os(name).is_some()) {
         return;
     }
-    let threads = Threads::of_this_process();
+    let threads = Threads::of_this_process(&Procfs::of_host());
     let Ok((ours, theirs)) = wire::pair() else { return };
     if !threads.is_one() {
         return;

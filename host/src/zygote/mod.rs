@@ -8,13 +8,13 @@ mod stack;
 mod text;
 mod warm;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use wasmproc_sandbox::{self as sandbox, Fork, Identity, Layer, Threads, Walls, seccomp};
+use wasmproc_sandbox::{self as sandbox, Fork, Identity, Layer, Procfs, Threads, seccomp};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -28,9 +28,17 @@ use crate::worker::{self, Confinement, Host, Program};
 pub(crate) struct Foundation {
     engine: Engine,
     linker: Linker<Host>,
+    /// /dev/null.
+    nothing: OwnedFd,
+    /// The machine has huge pages. On small ones, what is moved to them would cost more than it saves.
+    has_huge_pages: bool,
 }
 
+/// Where the machine says whether it has.
+const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
+
 impl Foundation {
+    /// Needs the host's root.
     pub(crate) fn lay() -> io::Result<Foundation> {
         let failed = |error: wasmtime::Error| io::Error::other(format!("the engine can't be made: {error:#}"));
         let engine = engine().map_err(failed)?;
@@ -38,7 +46,9 @@ impl Foundation {
         stack::for_signals()?;
         Engine::tls_eager_initialize();
         warm::find_random_source();
-        Ok(Foundation { engine, linker })
+        let nothing = rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let has_huge_pages = !fs::read_to_string(HUGE_PAGES).is_ok_and(|setting| setting.contains("[never]"));
+        Ok(Foundation { engine, linker, nothing, has_huge_pages })
     }
 }
 
@@ -52,7 +62,9 @@ pub(crate) struct Zygote<'a> {
     /// The granted directories, as init opened them, and what was granted.
     pub(crate) directories: &'a [OwnedFd],
     pub(crate) grants: &'a [Grant],
-    pub(crate) walls: &'a Walls,
+    pub(crate) procfs: &'a Procfs,
+    /// The mount namespace is its own, with the host's root in it.
+    pub(crate) empties_root: bool,
     pub(crate) user: Option<Identity>,
     pub(crate) confinement: Confinement,
     /// Many workers will be forked: it may take some milliseconds to make each of them cheaper.
@@ -88,13 +100,13 @@ impl Zygote<'_> {
             let what = what.to_owned();
             move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
         };
-        if self.for_many {
+        if self.for_many && self.foundation.has_huge_pages {
             // Without huge pages it works as well, only slower.
-            let _ = text::move_to_huge_pages();
+            let _ = text::move_to_huge_pages(self.procfs);
         }
-        let threads = Threads::of_this_process().raise(OWN).map_err(failed("no descriptor is left"))?;
-        // Taken while the root is the host's; it stays usable after.
-        let descriptors = rustix::fs::open(c"/proc/self/fd", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let threads = Threads::of_this_process(self.procfs).raise(OWN).map_err(failed("no descriptor is left"))?;
+        let data_bytes = sandbox::data_in_use(self.procfs);
+        let descriptors = self.procfs.open(c"self/fd", OFlags::PATH);
         let descriptors = descriptors.ok().and_then(|descriptors| sandbox::raise(descriptors, OWN).ok());
         let artifacts: io::Result<Vec<OwnedFd>> =
             self.artifacts.iter().map(|artifact| sandbox::raise(artifact, OWN)).collect();
@@ -102,9 +114,10 @@ impl Zygote<'_> {
         let directories: io::Result<Vec<OwnedFd>> =
             self.directories.iter().map(|directory| sandbox::raise(directory, OWN)).collect();
         let directories = directories.map_err(failed("the directories can't be passed on"))?;
-        stdio(self.stdout, self.stderr).map_err(failed("the standard streams can't be passed on"))?;
+        stdio(&self.foundation.nothing, self.stdout, self.stderr)
+            .map_err(failed("the standard streams can't be passed on"))?;
         sandbox::close_between(3, worker::CONTROL).map_err(failed("descriptors can't be closed"))?;
-        self.confine().map_err(failed("the sandbox can't be set up"))?;
+        self.confine(data_bytes).map_err(failed("the sandbox can't be set up"))?;
         let programs = self.foundation.load(&artifacts, descriptors.as_ref())?;
         self.restrict_files(&directories)
             .map_err(failed("directories can't be granted without a wall around all other files"))?;
@@ -121,13 +134,11 @@ impl Zygote<'_> {
     }
 
     /// All the walls that don't differ from worker to worker.
-    fn confine(&self) -> io::Result<()> {
+    fn confine(&self, data_bytes: u64) -> io::Result<()> {
         let parent = rustix::process::getppid();
         worker::ignore_signals();
         sandbox::set_process_name(c"wasmproc-zygote")?;
-        // There is no /proc in an empty root.
-        let data_bytes = sandbox::data_in_use();
-        if self.walls.empty_root {
+        if self.empties_root {
             sandbox::empty_root()?;
         }
         if let Some(user) = self.user {
@@ -153,9 +164,9 @@ impl Zygote<'_> {
     /// Landlock, as far as it can be the same for all workers. A view of a directory is a mount without a parent, for which
     /// rules about the directory that it is a view of don't hold: so workers that have views bring rules of their own.
     fn restrict_files(&self, directories: &[OwnedFd]) -> io::Result<()> {
-        let has_views = self.confinement.files == seccomp::Files::Granted && self.walls.empty_root;
+        let has_views = self.empties_root;
         if has_views || !self.confinement.landlock {
-            let is_walled = self.walls.empty_root || self.confinement.files == seccomp::Files::None;
+            let is_walled = has_views || self.confinement.files == seccomp::Files::None;
             // Without any, a run that may open files at all would have no wall around the others.
             return if is_walled || !self.confinement.has(Layer::Landlock) {
                 Ok(())
@@ -171,8 +182,7 @@ impl Zygote<'_> {
 }
 
 /// Workers inherit stdout and stderr; their stdin, if they have one, comes with their start.
-fn stdio(stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<()> {
-    let nothing = rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+fn stdio(nothing: &OwnedFd, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<()> {
     for (descriptor, number) in [(nothing.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2)] {
         sandbox::place(sandbox::raise(descriptor, 3)?, number)?;
     }

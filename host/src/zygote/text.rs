@@ -6,21 +6,15 @@
 //! that start many processes and for no others.
 #![expect(unsafe_code, reason = "replaces the mapping that the program runs from")]
 
-use std::fs;
 use std::io;
 use std::ptr;
 
-const HUGE_PAGE_BYTES: usize = 2 << 20;
-/// Where the machine says whether there are huge pages to be had. On small pages the copy would cost more than it saves.
-const SETTING: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
+use wasmproc_sandbox::Procfs;
 
+const HUGE_PAGE_BYTES: usize = 2 << 20;
 /// Moves as much of the program's code and constants as fills whole huge pages. On failure they stay where they were.
-pub(super) fn move_to_huge_pages() -> io::Result<()> {
-    let never = fs::read_to_string(SETTING).is_ok_and(|setting| setting.contains("[never]"));
-    if never {
-        return Ok(());
-    }
-    own_mappings()?.iter().try_for_each(Mapping::move_to_huge_pages)
+pub(super) fn move_to_huge_pages(procfs: &Procfs) -> io::Result<()> {
+    own_mappings(procfs)?.iter().try_for_each(Mapping::move_to_huge_pages)
 }
 
 /// A part of the program, consisting of whole huge pages, that is mapped from its file and never written to.
@@ -79,9 +73,9 @@ impl Mapping {
 }
 
 /// What is mapped of the file that this function runs from.
-fn own_mappings() -> io::Result<Vec<Mapping>> {
+fn own_mappings(procfs: &Procfs) -> io::Result<Vec<Mapping>> {
     let here = own_mappings as *const () as usize;
-    let maps = fs::read_to_string("/proc/self/maps")?;
+    let maps = procfs.read(c"self/maps")?;
     let all = || maps.lines().filter_map(Mapping::of_line);
     let own = all().find(|(mapping, _)| (mapping.start..mapping.start + mapping.length).contains(&here));
     let Some((_, file)) = own else { return Ok(Vec::new()) };

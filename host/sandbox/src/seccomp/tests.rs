@@ -6,8 +6,8 @@ const fn i(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
     sock_filter { code, jt, jf, k }
 }
 
-/// Architecture, filter, program.
-const FILTERS: &[(&str, &str, &[sock_filter])] = include!(concat!(env!("OUT_DIR"), "/all.rs"));
+/// Architecture, filter, program, and the list of rules that the program was made of.
+const FILTERS: &[(&str, &str, &[sock_filter], &[sock_filter])] = include!(concat!(env!("OUT_DIR"), "/all.rs"));
 
 const X86_64: u32 = 0xc000_003e;
 const AARCH64: u32 = 0xc000_00b7;
@@ -50,7 +50,7 @@ fn run(program: &[sock_filter], architecture: u32, call: u32, arguments: [u64; 6
 }
 
 fn program(architecture: &str, name: &str) -> &'static [sock_filter] {
-    let found = FILTERS.iter().find(|(of, filter, _)| *of == architecture && *filter == name);
+    let found = FILTERS.iter().find(|(of, filter, ..)| *of == architecture && *filter == name);
     found.expect("every architecture has every filter").2
 }
 
@@ -94,7 +94,7 @@ fn calls_are_allowed_to_those_who_need_them() {
 
 #[test]
 fn other_doors_into_the_kernel_are_shut() {
-    for (architecture, name, program) in FILTERS {
+    for (architecture, name, program, _) in FILTERS {
         let (own, other) = if *architecture == "x86_64" { (X86_64, AARCH64) } else { (AARCH64, X86_64) };
         assert_eq!(run(program, I386, 0, [0; 6]), KILL, "{name} by int 0x80");
         assert_eq!(run(program, other, 0, [0; 6]), KILL, "{name} on another architecture");
@@ -170,8 +170,21 @@ fn what_init_allows_includes_what_its_zygotes_do() {
 }
 
 #[test]
+fn a_search_tree_says_what_its_list_says() {
+    for (architecture, name, tree, list) in FILTERS {
+        let own = if *architecture == "x86_64" { X86_64 } else { AARCH64 };
+        let numbers = (0..600).chain([X32, X32 | 1, u32::MAX]);
+        for (call, argument) in numbers.flat_map(|call| [0, 1, 3, 4, 7, 36864, 65536].map(|argument| (call, argument)))
+        {
+            let says = |program| run(program, own, call, [argument; 6]);
+            assert_eq!(says(tree), says(list), "{name} of {architecture}: call {call} with {argument}");
+        }
+    }
+}
+
+#[test]
 fn every_filter_fits_the_kernel() {
-    for (architecture, name, program) in FILTERS {
+    for (architecture, name, program, _) in FILTERS {
         assert!(program.len() < 4096, "{name} of {architecture} has {} instructions", program.len());
     }
 }

@@ -81,17 +81,25 @@ fn without_clone3(call: &Call) -> Answer {
     if call.number == libc::SYS_clone3 { Answer::Fail(libc::ENOSYS) } else { Answer::Continue }
 }
 
-/// Asserts that every call on the list is made, or has its reason.
+/// How often a set of runs is made: some calls are made only when threads get into each other's way.
+const ROUNDS: usize = 8;
+
+/// Asserts that every call on the list is made in some rounds of runs, or has its reason.
 #[track_caller]
-fn is_minimal(role: Role, made: &BTreeSet<i64>) {
+fn is_minimal(role: Role, round: impl Fn() -> BTreeSet<i64>) {
     let allowed = allowed(role);
-    let reasons: BTreeSet<&str> = FOR_OTHER_MACHINES.iter().map(|(name, _)| *name).collect();
-    let idle = |name: &&String| !number(name).is_some_and(|number| made.contains(&number));
-    let never_made: Vec<&String> =
-        allowed.iter().filter(idle).filter(|name| !reasons.contains(name.as_str())).collect();
     let unnamed: Vec<&String> = allowed.iter().filter(|name| number(name).is_none()).collect();
     assert!(unnamed.is_empty(), "this test does not know the numbers of {unnamed:?}");
-    assert!(never_made.is_empty(), "allowed to the {role:?} and made by nobody: {never_made:?}");
+    let reasons: BTreeSet<&str> = FOR_OTHER_MACHINES.iter().map(|(name, _)| *name).collect();
+    let mut idle: BTreeSet<&str> = allowed.iter().map(String::as_str).filter(|name| !reasons.contains(name)).collect();
+    for _ in 0..ROUNDS {
+        let made = round();
+        idle.retain(|name| number(name).is_some_and(|number| !made.contains(&number)));
+        if idle.is_empty() {
+            return;
+        }
+    }
+    panic!("allowed to the {role:?} and made by nobody: {idle:?}");
 }
 
 #[test]
@@ -100,34 +108,39 @@ fn zygotes_and_workers_make_every_call_that_they_may() {
     scratch.folder("data");
     scratch.write("data/note", "hello");
     let grant = format!("{}::/data", scratch.at("data"));
-    let runs = vec![
-        Wasmproc::run(["--dir", &grant, programs::TRIES_AGAIN]),
-        Wasmproc::run(["--dir", &grant, programs::TOUCHES_FILES, "/data"]),
-        Wasmproc::run([programs::SPAWNS_MANY, "40"]).input("\n\n"),
-        Wasmproc::run([programs::CAT]).input(vec![b'x'; 1 << 20]),
-        Wasmproc::run(["--cpu-time", "50ms", programs::SPINS]),
-        Wasmproc::run([programs::RECURSES]),
-        Wasmproc::run([programs::MISTAKES]),
-        Wasmproc::run([examples::BUNS]),
-        Wasmproc::run([examples::RLOCK_CONDITION_BARRIER]),
-        Wasmproc::run([text::GROWS_TABLES, "--max-memory", "16MiB"]),
-    ];
-    let mut made = made(Role::Zygote, runs);
-    made.extend(made_with(Role::Zygote, Wasmproc::run([programs::TRIES_AGAIN]), without_clone3));
-    let taken_over = taking_over(Role::Worker, libc::SYS_socket);
-    made.extend(made_with(Role::Zygote, Wasmproc::run([programs::SLEEPS, "30"]), taken_over));
-    is_minimal(Role::Zygote, &made);
+    let runs = || {
+        vec![
+            Wasmproc::run(["--dir", &grant, programs::TRIES_AGAIN]),
+            Wasmproc::run(["--dir", &grant, programs::TOUCHES_FILES, "/data"]),
+            Wasmproc::run([programs::SPAWNS_MANY, "40"]).input("\n\n"),
+            Wasmproc::run([programs::CAT]).input(vec![b'x'; 1 << 20]),
+            Wasmproc::run(["--cpu-time", "50ms", programs::SPINS]),
+            Wasmproc::run([programs::RECURSES]),
+            Wasmproc::run([programs::MISTAKES]),
+            Wasmproc::run([examples::BUNS]),
+            Wasmproc::run([examples::RLOCK_CONDITION_BARRIER]),
+            Wasmproc::run([text::GROWS_TABLES, "--max-memory", "16MiB"]),
+        ]
+    };
+    is_minimal(Role::Zygote, || {
+        let mut made = made(Role::Zygote, runs());
+        made.extend(made_with(Role::Zygote, Wasmproc::run([programs::TRIES_AGAIN]), without_clone3));
+        let taken_over = taking_over(Role::Worker, libc::SYS_socket);
+        made.extend(made_with(Role::Zygote, Wasmproc::run([programs::SLEEPS, "30"]), taken_over));
+        made
+    });
 }
 
 #[test]
 fn compilers_make_every_call_that_they_may() {
     let files = [programs::CAT, programs::MISTAKES, text::PREVIEW1, text::UNKNOWN_IMPORT, "/bin/true"];
-    let runs = files.map(|file| Wasmproc::run(["--no-cache", "--timeout", "1s", file]));
-    let mut made = made(Role::Compiler, runs.into());
-    let run = || Wasmproc::run(["--no-cache", programs::CAT]);
-    made.extend(made_with(Role::Compiler, run(), without_clone3));
-    made.extend(made_with(Role::Compiler, run(), taking_over(Role::Compiler, libc::SYS_socket)));
-    is_minimal(Role::Compiler, &made);
+    is_minimal(Role::Compiler, || {
+        let runs = files.map(|file| Wasmproc::run(["--no-cache", "--timeout", "1s", file]));
+        let mut made = made(Role::Compiler, runs.into());
+        let taken_over = taking_over(Role::Compiler, libc::SYS_socket);
+        made.extend(made_with(Role::Compiler, Wasmproc::run(["--no-cache", programs::CAT]), taken_over));
+        made
+    });
 }
 
 #[test]
@@ -140,14 +153,18 @@ fn init_makes_every_call_that_it_may() {
     let many = [programs::SPAWNS_MANY, "200"];
     let as_root = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
     let as_root = ["unshare", "-Ur", "sh", "-c", as_root, "sh", EXECUTABLE, "run"];
-    let runs = vec![
-        Wasmproc::run([&["--tmp", "--dir", &grant][..], &many].concat()).input("\n\n"),
-        Wasmproc::run(["--env", "MODE=fast", "--dir", &grant, programs::NARROWS]),
-        Wasmproc::through(&as_root, many).input("\n\n"),
-    ];
-    let mut made = made(Role::Init, runs);
-    made.extend(made_with(Role::Init, Wasmproc::run(many).input("\n\n"), without_clone3));
-    is_minimal(Role::Init, &made);
+    let runs = || {
+        vec![
+            Wasmproc::run([&["--tmp", "--dir", &grant][..], &many].concat()).input("\n\n"),
+            Wasmproc::run(["--env", "MODE=fast", "--dir", &grant, programs::NARROWS]),
+            Wasmproc::through(&as_root, many).input("\n\n"),
+        ]
+    };
+    is_minimal(Role::Init, || {
+        let mut made = made(Role::Init, runs());
+        made.extend(made_with(Role::Init, Wasmproc::run(many).input("\n\n"), without_clone3));
+        made
+    });
 }
 
 /// A call that is not on the list ends the process that makes it, with the documented code and the call's number.

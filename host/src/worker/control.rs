@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "registering a descriptor in the event loop")]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -44,8 +44,8 @@ struct State {
     channel: Channel<FromWorker, ToWorker>,
     last_request: u64,
     replies: HashMap<u64, (Result<Reply, Refusal>, Vec<OwnedFd>)>,
-    /// Processes whose end the supervisor has been asked to tell, or tells anyway.
-    watched: HashSet<Pid>,
+    /// Processes whose end the supervisor has been asked to tell, or tells anyway, and how many handles they have.
+    watched: HashMap<Pid, usize>,
     ended: HashMap<Pid, (Cause, Output)>,
     stop: bool,
     /// How often this process reported that it waits.
@@ -62,7 +62,7 @@ impl Control {
             channel,
             last_request: 0,
             replies: HashMap::new(),
-            watched: HashSet::new(),
+            watched: HashMap::new(),
             ended: HashMap::new(),
             stop: false,
             last_wait: 0,
@@ -136,9 +136,15 @@ impl Control {
         Ok(state.deadlock.take_if(|(wait, _)| *wait == sequence).map(|(_, message)| message))
     }
 
-    /// Makes sure that the end of `pid` will be told.
+    /// Makes sure that the end of `pid`, which has one handle more, will be told.
     pub(super) fn watch(&self, pid: Pid) -> io::Result<()> {
-        if self.state().watched.insert(pid) { self.notify(Request::Watch(pid)) } else { Ok(()) }
+        let handles = {
+            let mut state = self.state();
+            let handles = state.watched.entry(pid).or_insert(0);
+            *handles += 1;
+            *handles
+        };
+        if handles == 1 { self.notify(Request::Watch(pid)) } else { Ok(()) }
     }
 
     /// How `pid`, which is watched, has ended. Doesn't wait.
@@ -191,10 +197,17 @@ impl Control {
         Some(std::mem::replace(output, Output::None))
     }
 
-    /// Forgets a process that nobody here asks about any more. Returns whether it has an output that is kept for us.
+    /// Forgets a process if this was the last handle to it. Returns whether the supervisor has to forget it too: it has
+    /// an output that is kept for us, or has not ended.
     pub(super) fn forget(&self, pid: Pid) -> bool {
         let mut state = self.state();
-        state.watched.remove(&pid);
+        match state.watched.get_mut(&pid) {
+            Some(handles @ 2..) => {
+                *handles -= 1;
+                return false;
+            }
+            _ => drop(state.watched.remove(&pid)),
+        }
         // One that has not ended keeps its news: they are dropped when they arrive.
         !matches!(state.ended.remove(&pid), Some((_, Output::None | Output::Here(_))))
     }
@@ -289,11 +302,11 @@ impl State {
             ToWorker::Reply { request, result } => {
                 // The end of a child is told unasked, and can come right behind its birth.
                 if let Ok(Reply::Spawned { pid, .. }) = &result {
-                    self.watched.insert(*pid);
+                    *self.watched.entry(*pid).or_insert(0) += 1;
                 }
                 self.replies.insert(request, (result, descriptors));
             }
-            ToWorker::Ended { pid, cause, output } if self.watched.contains(&pid) => {
+            ToWorker::Ended { pid, cause, output } if self.watched.contains_key(&pid) => {
                 self.ended.insert(pid, (cause, output));
             }
             ToWorker::Stop => self.stop = true,

@@ -71,6 +71,15 @@ impl Cause {
         *self == Cause::Exited(0)
     }
 
+    /// How long the texts in it are.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Cause::Trapped { message, backtrace } => message.len() + backtrace.len(),
+            Cause::Rejected(text) | Cause::Failed(text) => text.len(),
+            _ => 0,
+        }
+    }
+
     /// What the user can do about it, if anything is known to help.
     pub fn advice(&self) -> Option<&'static str> {
         match self {
@@ -110,18 +119,33 @@ impl fmt::Display for Cause {
     }
 }
 
-/// `text` on one line, with control characters made visible.
+/// `text` on one line, with control characters, and those that turn the text around, made visible.
 pub(crate) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.trim_end().chars() {
         match character {
             '\n' => line.push_str("; "),
             '\t' => line.push(' '),
-            control if control.is_control() => line.extend(control.escape_default()),
+            hidden if hidden.is_control() || is_directing(hidden) => line.extend(hidden.escape_default()),
             other => line.push(other),
         }
     }
     line
+}
+
+/// Whether it changes the direction or the lines of the text around it, without being a control character.
+fn is_directing(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// No more than so many bytes of `text`.
+pub(crate) fn cut(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        text.truncate(text.floor_char_boundary(bytes));
+        // What it was cut from may be much longer.
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// The exit codes of `wasmproc run` that are not a guest's own.
@@ -166,8 +190,8 @@ mod tests {
 
     #[test]
     fn a_hostile_message_cannot_write_to_the_terminal() {
-        let message = "red \u{1b}[31m\u{7}\r\nnext line".to_owned();
+        let message = "red \u{1b}[31m\u{7}\r\nnext line \u{9b}2J \u{202e}drawkcab".to_owned();
         let line = Cause::Rejected(message).to_string();
-        assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert!(!line.chars().any(|one| one.is_control() || one == '\u{202e}'), "{line:?}");
     }
 }

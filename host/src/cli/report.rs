@@ -102,16 +102,16 @@ struct Json<'a> {
     exit_code: u8,
     stopped_by_signal: Option<u8>,
     walls: &'a Walls,
-    processes: Vec<JsonProcess<'a>>,
+    processes: Vec<JsonProcess>,
     unlisted: u64,
     recoveries: u64,
 }
 
 #[derive(Serialize)]
-struct JsonProcess<'a> {
+struct JsonProcess {
     pid: u64,
     parent: Option<u64>,
-    name: &'a str,
+    name: String,
     start_ms: f64,
     duration_ms: f64,
     cpu_ms: f64,
@@ -124,7 +124,7 @@ struct JsonProcess<'a> {
     exit_code: u8,
     description: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    backtrace: Option<&'a str>,
+    backtrace: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -146,13 +146,13 @@ impl<'a> Json<'a> {
     }
 }
 
-impl<'a> JsonProcess<'a> {
-    fn of(process: &'a ProcessReport) -> JsonProcess<'a> {
+impl JsonProcess {
+    fn of(process: &ProcessReport) -> JsonProcess {
         let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
         JsonProcess {
             pid: process.pid.0,
             parent: process.parent.map(|pid| pid.0),
-            name: &process.name,
+            name: printable(&process.name),
             start_ms: ms(process.started),
             duration_ms: ms(process.duration),
             cpu_ms: ms(process.cpu_time),
@@ -165,7 +165,10 @@ impl<'a> JsonProcess<'a> {
             exit_code: process.cause.exit_code(),
             description: process.cause.to_string(),
             backtrace: match &process.cause {
-                Cause::Trapped { backtrace, .. } => Some(backtrace),
+                // JSON would leave some of the control characters in it alone.
+                Cause::Trapped { backtrace, .. } => {
+                    Some(backtrace.lines().map(printable).collect::<Vec<_>>().join("\n"))
+                }
                 _ => None,
             },
         }

@@ -6,10 +6,13 @@
 
 mod attendant;
 mod controller;
+mod dialogue;
+mod kernel;
 mod memories;
 mod report;
 mod spawn;
 mod table;
+mod unfinished;
 mod views;
 mod workers;
 mod zygotes;
@@ -36,7 +39,7 @@ pub(crate) use table::main_start;
 use crate::error::{Context, Error, Result};
 use crate::role::{Doorstep, Early};
 use crate::wire::init::{FromInit, Setup, ToInit};
-use crate::wire::worker::{FromWorker, Start, ToWorker};
+use crate::wire::worker::Start;
 use crate::wire::zygote::WorkerId;
 use crate::wire::{self, Channel, Received};
 use crate::{Cause, Pid};
@@ -44,6 +47,7 @@ use controller::Order;
 use memories::{Consequence, Memories};
 use report::Recorder;
 use table::{Action, Event, Table};
+use unfinished::Unfinished;
 use views::Views;
 use workers::Workers;
 use zygotes::{Which, Zygote};
@@ -91,9 +95,6 @@ const RETIRING: u64 = 5;
 /// A worker's number is added to this.
 const FIRST_WORKER: u64 = 16;
 
-/// Messages taken from one worker before the others have their turn.
-const TURN: usize = 32;
-
 /// A run in progress.
 pub(crate) struct Supervisor<'a> {
     attendant: &'a mut dyn Attendant,
@@ -111,6 +112,7 @@ pub(crate) struct Supervisor<'a> {
     /// Forks that were asked for while there was no zygote.
     unsent_forks: Vec<WorkerId>,
     workers: Workers,
+    unfinished: Unfinished,
     table: Table,
     memories: Memories,
     /// Deaths of workers whose birth has not been announced yet, by their number in the run's namespace.
@@ -177,6 +179,7 @@ impl<'a> Supervisor<'a> {
             retiring: None,
             unsent_forks: Vec::new(),
             workers: Workers::default(),
+            unfinished: Unfinished::default(),
             table: Table::new(ingredients.limits, ingredients.components),
             memories: Memories::default(),
             early_deaths: HashMap::new(),
@@ -213,7 +216,8 @@ impl<'a> Supervisor<'a> {
                 return Err(broken);
             }
             let timeout = self.table.next_deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
-            let timeout = timeout.into_iter().chain(self.memories.retry_after()).min();
+            let others = [self.memories.retry_after(), self.unfinished.look_after()];
+            let timeout = timeout.into_iter().chain(others.into_iter().flatten()).min();
             let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
             events.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
@@ -236,6 +240,7 @@ impl<'a> Supervisor<'a> {
             for consequence in self.memories.go_on() {
                 self.follow(consequence);
             }
+            self.unblock();
             self.handle(Event::Tick);
         }
     }
@@ -253,7 +258,7 @@ impl<'a> Supervisor<'a> {
                 Action::RenewZygote => self.ask_init(&[ToInit::Renew]),
                 Action::Start(worker, start, views) => self.start(worker, *start, &views),
                 Action::Narrow(pid, views) => self.narrow(pid, &views),
-                Action::Tell(worker, message) => self.tell(worker, &message, Vec::new()),
+                Action::Tell(worker, message) => drop(self.tell(worker, &message, Vec::new())),
                 Action::Kill(worker) => self.workers.kill(worker),
                 Action::Object(action) => {
                     let consequence = self.memories.act(action);
@@ -274,47 +279,12 @@ impl<'a> Supervisor<'a> {
     fn follow(&mut self, consequence: Consequence) {
         match consequence {
             Consequence::Nothing => {}
-            Consequence::Tell(worker, message, descriptors) => self.tell(worker, &message, descriptors),
+            Consequence::Tell(worker, message, descriptors) => drop(self.tell(worker, &message, descriptors)),
             Consequence::Event(event) => self.handle(Event::Object(event)),
         }
     }
 
     // --- what the table wants ---
-
-    fn start(&mut self, worker: WorkerId, mut start: Start, views: &[View]) {
-        let mut descriptors = Vec::new();
-        if start.stdin {
-            descriptors.extend(self.stdin.take());
-        }
-        start.stdin = !descriptors.is_empty();
-        let own = self.views.take(start.pid);
-        let result = match own {
-            Some(own) => Ok(own),
-            None => views.iter().map(|view| self.grants[view.grant].try_clone()).collect::<std::io::Result<Vec<_>>>(),
-        };
-        match result {
-            Ok(views) => descriptors.extend(views),
-            Err(error) => {
-                let reason = format!("its directories can't be passed on: {error}");
-                return self.handle(Event::Misbehaved(worker, reason));
-            }
-        }
-        self.tell(worker, &ToWorker::Start(Box::new(start)), descriptors);
-    }
-
-    fn tell(&mut self, worker: WorkerId, message: &ToWorker, descriptors: Vec<OwnedFd>) {
-        let Some(channel) = self.workers.channel(worker) else { return };
-        match channel.post(message, descriptors) {
-            Ok(()) => {
-                if channel.has_backlog() {
-                    let _ = watch_also_for_writing(&self.epoll, &*channel, FIRST_WORKER + worker.0, true);
-                }
-            }
-            // It is dying, and its death will be reported.
-            Err(error) if wire::is_gone(&error) => {}
-            Err(error) => self.handle(Event::Misbehaved(worker, format!("its worker can't be reached: {error}"))),
-        }
-    }
 
     fn narrow(&mut self, pid: Pid, views: &[View]) {
         let requests = self.views.ask(pid, views);
@@ -399,48 +369,6 @@ impl<'a> Supervisor<'a> {
         self.grants = grants;
         self.recorder.walls = walls;
         Ok(())
-    }
-
-    fn hear_worker(&mut self, worker: WorkerId, flags: EventFlags) {
-        if flags.contains(EventFlags::OUT)
-            && let Some(channel) = self.workers.channel(worker)
-            && channel.flush().unwrap_or(true)
-        {
-            let _ = watch_also_for_writing(&self.epoll, &*channel, FIRST_WORKER + worker.0, false);
-        }
-        self.take_messages(worker, TURN);
-    }
-
-    /// Takes up to `most` messages of a worker.
-    fn take_messages(&mut self, worker: WorkerId, most: usize) {
-        for _ in 0..most {
-            let Some(channel) = self.workers.channel(worker) else { return };
-            match channel.try_receive() {
-                Ok(Received::Message(message, _)) => self.handle(Event::Said(worker, message)),
-                Ok(Received::Empty) => return,
-                Ok(Received::Closed) => {
-                    // It is dying; its death will be reported.
-                    let _ = epoll::delete(&self.epoll, &*channel);
-                    return;
-                }
-                Err(error) => {
-                    let _ = epoll::delete(&self.epoll, &*channel);
-                    return self.handle(Event::Misbehaved(worker, format!("its worker breaks the rules: {error}")));
-                }
-            }
-        }
-    }
-
-    fn worker_died(&mut self, worker: WorkerId, status: WaitStatus, usage: Usage) {
-        // Its last words are still in the socket. Bounded by what a socket holds.
-        self.take_messages(worker, usize::MAX);
-        let kills = self.cgroup.as_ref().map_or(0, Cgroup::memory_kills);
-        if status == WaitStatus::Signaled(libc::SIGKILL as u8) && kills > self.memory_kills {
-            self.memory_kills += 1;
-            self.handle(Event::Said(worker, FromWorker::OutOfMemory));
-        }
-        self.workers.remove(worker);
-        self.handle(Event::Reaped(worker, status, usage));
     }
 
     fn interrupted(&mut self) {

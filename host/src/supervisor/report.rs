@@ -1,12 +1,12 @@
 //! What is told about a run: while it goes on, and after.
 
-use std::fs;
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use serde::Serialize;
 use wasmproc_sandbox::Walls;
 
+use super::kernel;
 use super::table::{Now, Phase, Record, Snapshot};
 use super::workers::Workers;
 use crate::cause::exit_code;
@@ -14,6 +14,8 @@ use crate::{Access, Cause, Pid};
 
 /// Processes that a report lists; of the others it tells the number.
 const MAX_LISTED: usize = 100_000;
+/// The names and reasons of those, together.
+const MAX_LISTED_BYTES: usize = 64 << 20;
 
 /// How a run ended.
 #[derive(Debug, Clone, Serialize)]
@@ -120,12 +122,13 @@ pub(super) struct Recorder {
     pub(super) recoveries: u64,
     list: bool,
     processes: Vec<ProcessReport>,
+    listed_bytes: usize,
     unlisted: u64,
 }
 
 impl Recorder {
     pub(super) fn new(list: bool) -> Recorder {
-        Recorder { walls: Walls::default(), recoveries: 0, list, processes: Vec::new(), unlisted: 0 }
+        Recorder { walls: Walls::default(), recoveries: 0, list, processes: Vec::new(), listed_bytes: 0, unlisted: 0 }
     }
 
     pub(super) fn record(&mut self, record: Record) -> ProcessReport {
@@ -140,7 +143,9 @@ impl Recorder {
             peak_memory_bytes: record.usage.peak_memory_bytes,
             allowed: record.allowed,
         };
-        if self.list && self.processes.len() < MAX_LISTED {
+        let bytes = self.listed_bytes + report.name.len() + report.cause.text_bytes();
+        if self.list && self.processes.len() < MAX_LISTED && bytes <= MAX_LISTED_BYTES {
+            self.listed_bytes = bytes;
             self.processes.push(report.clone());
         } else if self.list {
             self.unlisted += 1;
@@ -162,7 +167,7 @@ impl Recorder {
 /// The living as a person sees them.
 pub(super) fn views(snapshots: Vec<Snapshot>, now: Now, workers: &Workers) -> Vec<ProcessView> {
     let view = |snapshot: Snapshot| {
-        let kernel = snapshot.worker.and_then(|worker| kernel_view(workers.pidfd(worker)?.as_raw_fd()));
+        let kernel = snapshot.worker.and_then(|worker| kernel::view(workers.pidfd(worker)?.as_fd()));
         let (letter, cpu_time) = kernel.unwrap_or(('S', Duration::ZERO));
         let state = match (snapshot.phase, letter) {
             (Phase::Starting, _) => ProcessState::Starting,
@@ -184,16 +189,4 @@ pub(super) fn views(snapshots: Vec<Snapshot>, now: Now, workers: &Workers) -> Ve
         }
     };
     snapshots.into_iter().map(view).collect()
-}
-
-/// The kernel's state letter and the processor time of the process behind a pidfd.
-fn kernel_view(pidfd: i32) -> Option<(char, Duration)> {
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{pidfd}")).ok()?;
-    let pid: i32 = info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may itself have spaces and parentheses.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    let per_second = rustix::param::clock_ticks_per_second().max(1);
-    Some((fields.first()?.chars().next()?, Duration::from_millis(ticks * 1000 / per_second)))
 }

@@ -4,11 +4,15 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::time::Duration;
 
 use super::report::Allowed;
+use crate::cause::cut;
 use crate::wire::worker::{Directory, Refusal, RefusalCode, Spawn, Start, Target};
+use crate::wire::{MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES};
 use crate::{Access, Pid};
 
 /// Bytes of a process's name.
 const MAX_NAME_BYTES: usize = 64;
+/// Bytes of the text of a refusal, which may repeat what it is about.
+const MAX_REFUSAL_BYTES: usize = 4096;
 /// Directories of one process; each is a descriptor in its start message.
 pub(crate) const MAX_DIRECTORIES: usize = 32;
 
@@ -81,7 +85,7 @@ impl From<Plan> for Allowed {
 }
 
 pub(crate) fn refuse(code: RefusalCode, message: impl Into<String>) -> Refusal {
-    Refusal { code, message: message.into() }
+    Refusal { code, message: cut(message.into(), MAX_REFUSAL_BYTES) }
 }
 
 fn invalid(message: impl Into<String>) -> Refusal {
@@ -95,6 +99,10 @@ pub(crate) fn plan(
     components: &[Component],
     parent: (Pid, &str),
 ) -> Result<(Plan, Start), Refusal> {
+    // Its own worker refuses this before it asks.
+    if spawn.input.len() > MAX_PAYLOAD_BYTES || spawn.text_bytes() > MAX_TEXT_BYTES {
+        return Err(refuse(RefusalCode::TooLarge, "a process is started with 16 MiB and 1 MiB of text at most"));
+    }
     let name = checked_name(spawn.name)?;
     let component = find_component(spawn.component.as_deref(), of_parent.component, components)?;
     check_target(&spawn.target, &components[component])?;

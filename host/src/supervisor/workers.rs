@@ -2,14 +2,20 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::epoll::EventFlags;
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::Which;
-use crate::wire::worker::{FromWorker, ToWorker};
+use super::{Which, kernel};
+use crate::wire::worker::{FromWorker, Start, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::wire::{self, Channel};
+
+/// What waits for workers that don't read, for all of them together.
+const MAX_BACKLOG_BYTES: usize = 512 << 20;
+/// The longest beginning that is held until it is known that it was read.
+const MAX_HELD_BYTES: usize = 64 << 10;
 
 type Control = Channel<ToWorker, FromWorker>;
 
@@ -20,6 +26,8 @@ pub(super) struct Workers {
     expected: HashMap<WorkerId, (Control, Which)>,
     living: HashMap<WorkerId, Worker>,
     by_pid: HashMap<i32, WorkerId>,
+    /// What waits for all of them.
+    backlog_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -27,6 +35,22 @@ struct Worker {
     channel: Control,
     pidfd: OwnedFd,
     pid: i32,
+    /// What its socket is watched for.
+    interest: EventFlags,
+    /// What it says is to be heard, and not left in its socket.
+    listens: bool,
+    beginning: Beginning,
+}
+
+/// How far a worker has come with its process.
+#[derive(Debug)]
+enum Beginning {
+    Spare,
+    /// It was sent this, has not said anything, and was told nothing else.
+    Sent(Box<Start>),
+    /// It couldn't be sent this.
+    Unsent(Box<Start>),
+    Over,
 }
 
 impl Workers {
@@ -41,7 +65,8 @@ impl Workers {
     pub(super) fn born(&mut self, worker: WorkerId, pid: i32, pidfd: OwnedFd) -> Option<&Control> {
         let (channel, _) = self.expected.remove(&worker)?;
         self.by_pid.insert(pid, worker);
-        self.living.insert(worker, Worker { channel, pidfd, pid });
+        let (interest, beginning) = (EventFlags::IN, Beginning::Spare);
+        self.living.insert(worker, Worker { channel, pidfd, pid, interest, listens: true, beginning });
         self.living.get(&worker).map(|worker| &worker.channel)
     }
 
@@ -78,6 +103,86 @@ impl Workers {
         self.living.get_mut(&worker).map(|worker| &mut worker.channel)
     }
 
+    /// Sends a message, now or when the worker reads.
+    pub(super) fn tell(&mut self, worker: WorkerId, message: &ToWorker, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let Some(worker) = self.living.get_mut(&worker) else { return Ok(()) };
+        let before = worker.channel.backlog_bytes();
+        let result = worker.channel.post(message, descriptors);
+        self.backlog_bytes = self.backlog_bytes - before + worker.channel.backlog_bytes();
+        if !matches!(worker.beginning, Beginning::Spare) {
+            worker.beginning = Beginning::Over;
+        }
+        result
+    }
+
+    /// It was told to begin. `arrived`: as far as is known.
+    pub(super) fn started(&mut self, worker: WorkerId, start: Box<Start>, arrived: bool) {
+        let Some(worker) = self.living.get_mut(&worker) else { return };
+        worker.beginning = match arrived {
+            // The standard input went with it, and long ones are not worth their memory.
+            _ if start.stdin || start.bytes() > MAX_HELD_BYTES => Beginning::Over,
+            true => Beginning::Sent(start),
+            false => Beginning::Unsent(start),
+        };
+    }
+
+    /// It has said something.
+    pub(super) fn spoke(&mut self, worker: WorkerId) {
+        if let Some(worker) = self.living.get_mut(&worker) {
+            worker.beginning = Beginning::Over;
+        }
+    }
+
+    /// What a dead worker was to begin with, if it is certain that it had not read that.
+    pub(super) fn never_began(&mut self, worker: WorkerId) -> Option<Box<Start>> {
+        let worker = self.living.get_mut(&worker)?;
+        match std::mem::replace(&mut worker.beginning, Beginning::Over) {
+            Beginning::Sent(start) if worker.channel.had_unread() => Some(start),
+            Beginning::Unsent(start) => Some(start),
+            _ => None,
+        }
+    }
+
+    /// Sends what waits, as far as the worker reads.
+    pub(super) fn flush(&mut self, worker: WorkerId) {
+        let Some(worker) = self.living.get_mut(&worker) else { return };
+        let before = worker.channel.backlog_bytes();
+        // Whoever can't be reached any more is dying.
+        let _ = worker.channel.flush();
+        self.backlog_bytes = self.backlog_bytes - before + worker.channel.backlog_bytes();
+    }
+
+    /// The one for whom most is waiting, if what waits for all of them is too much.
+    pub(super) fn slowest(&self) -> Option<WorkerId> {
+        if self.backlog_bytes <= MAX_BACKLOG_BYTES {
+            return None;
+        }
+        let slowest = self.living.iter().max_by_key(|(_, worker)| worker.channel.backlog_bytes());
+        slowest.map(|(worker, _)| *worker)
+    }
+
+    /// From now on it is heard, or what it says stays in its socket.
+    pub(super) fn listen(&mut self, worker: WorkerId, listens: bool) {
+        if let Some(worker) = self.living.get_mut(&worker) {
+            worker.listens = listens;
+        }
+    }
+
+    /// Its socket, and what that has to be watched for if that has changed.
+    pub(super) fn new_interest(&mut self, worker: WorkerId) -> Option<(BorrowedFd<'_>, EventFlags)> {
+        let worker = self.living.get_mut(&worker)?;
+        let mut interest = EventFlags::empty();
+        interest.set(EventFlags::IN, worker.listens);
+        interest.set(EventFlags::OUT, worker.channel.has_backlog());
+        let changed = std::mem::replace(&mut worker.interest, interest) != interest;
+        changed.then(|| (worker.channel.as_fd(), interest))
+    }
+
+    /// Whether the process has begun to end. Its socket closes in the course of that.
+    pub(super) fn is_ending(&self, worker: WorkerId) -> bool {
+        self.living.get(&worker).is_none_or(|worker| kernel::is_ending(worker.pidfd.as_fd()))
+    }
+
     /// The descriptor of the living process behind a worker.
     pub(super) fn pidfd(&self, worker: WorkerId) -> Option<&OwnedFd> {
         self.living.get(&worker).map(|worker| &worker.pidfd)
@@ -100,6 +205,7 @@ impl Workers {
     pub(super) fn remove(&mut self, worker: WorkerId) {
         self.expected.remove(&worker);
         if let Some(worker) = self.living.remove(&worker) {
+            self.backlog_bytes -= worker.channel.backlog_bytes();
             self.by_pid.remove(&worker.pid);
         }
     }

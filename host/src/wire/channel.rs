@@ -1,8 +1,8 @@
 //! A socket that carries whole messages with descriptors.
 //!
 //! The socket is of type SEQPACKET, so one `recv` is one packet. A message longer than a packet travels as several:
-//! each begins with a byte that says whether more follow. The descriptors of a message travel with its last packet.
-//! Received bytes are buffered up to a bound and never trusted.
+//! each begins with a byte that says whether more follow, and is full if so. The descriptors of a message travel with its
+//! last packet. Received bytes are buffered up to a bound and never trusted.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -27,6 +27,8 @@ pub(super) const PACKET_BYTES: usize = 8 * 1024;
 pub(crate) const MAX_DESCRIPTORS: usize = 64;
 /// Packets waiting for a peer that doesn't read; beyond it the peer is given up.
 const MAX_OUTBOX_PACKETS: usize = 8 * MAX_MESSAGE_BYTES / PACKET_BYTES;
+/// Descriptors waiting for it: this process has only so many.
+const MAX_OUTBOX_DESCRIPTORS: usize = 4 * MAX_DESCRIPTORS;
 
 /// How often, and how soon, a packet is tried again for which the kernel has no memory at the moment.
 const RETRIES: u32 = 200;
@@ -49,6 +51,10 @@ pub(crate) struct Channel<Out, In> {
     partial: Vec<u8>,
     packet: Box<[u8]>,
     outbox: VecDeque<Packet>,
+    outbox_bytes: usize,
+    outbox_descriptors: usize,
+    /// The peer went away and had not read everything.
+    had_unread: bool,
     /// How many descriptors a message may bring; more are closed by the kernel.
     descriptors: usize,
     messages: PhantomData<fn(Out) -> In>,
@@ -78,6 +84,9 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
             partial: Vec::new(),
             packet: Box::default(),
             outbox: VecDeque::new(),
+            outbox_bytes: 0,
+            outbox_descriptors: 0,
+            had_unread: false,
             descriptors: 0,
             messages: PhantomData,
         }
@@ -108,15 +117,20 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
                 match send_packet(self.socket.as_fd(), more, packet, &borrowed, SendFlags::DONTWAIT) {
                     Ok(()) => continue,
                     Err(Errno::AGAIN | Errno::TOOMANYREFS) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        self.had_unread |= error == Errno::CONNRESET;
+                        return Err(error.into());
+                    }
                 }
             }
-            if self.outbox.len() >= MAX_OUTBOX_PACKETS {
+            self.outbox_descriptors += descriptors.len();
+            if self.outbox.len() >= MAX_OUTBOX_PACKETS || self.outbox_descriptors > MAX_OUTBOX_DESCRIPTORS {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its messages"));
             }
             let mut bytes = Vec::with_capacity(packet.len() + 1);
             bytes.push(if more { MORE } else { LAST });
             bytes.extend_from_slice(packet);
+            self.outbox_bytes += bytes.len();
             self.outbox.push_back(Packet { bytes, descriptors });
         }
         Ok(())
@@ -128,7 +142,11 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
             let more = packet.bytes[0] == MORE;
             let borrowed: Vec<BorrowedFd<'_>> = packet.descriptors.iter().map(AsFd::as_fd).collect();
             match send_packet(self.socket.as_fd(), more, &packet.bytes[1..], &borrowed, SendFlags::DONTWAIT) {
-                Ok(()) => drop(self.outbox.pop_front()),
+                Ok(()) => {
+                    self.outbox_bytes -= packet.bytes.len();
+                    self.outbox_descriptors -= packet.descriptors.len();
+                    self.outbox.pop_front();
+                }
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::TOOMANYREFS) => {
                     // The socket has room, so whoever waits for that is back at once.
@@ -146,11 +164,29 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
         !self.outbox.is_empty()
     }
 
+    /// How many bytes are waiting for it.
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.outbox_bytes
+    }
+
+    /// How many bytes are here of a message of which more are to come.
+    pub(crate) fn unfinished_bytes(&self) -> usize {
+        self.partial.len()
+    }
+
+    /// Whether the peer is gone and had not read everything. Known when its end has been received.
+    pub(crate) fn had_unread(&self) -> bool {
+        self.had_unread
+    }
+
     /// Receives a message, waiting for it. `None` when the peer is gone.
     pub(crate) fn receive(&mut self) -> io::Result<Option<(In, Vec<OwnedFd>)>> {
-        match self.receive_with(RecvFlags::empty())? {
-            Received::Message(message, descriptors) => Ok(Some((message, descriptors))),
-            Received::Empty | Received::Closed => Ok(None),
+        loop {
+            match self.receive_packet(RecvFlags::empty())? {
+                Some(Received::Message(message, descriptors)) => return Ok(Some((message, descriptors))),
+                Some(Received::Empty | Received::Closed) => return Ok(None),
+                None => {}
+            }
         }
     }
 
@@ -158,10 +194,19 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
     ///
     /// An error of kind `InvalidData` means that the peer breaks the rules.
     pub(crate) fn try_receive(&mut self) -> io::Result<Received<In>> {
-        self.receive_with(RecvFlags::DONTWAIT)
+        loop {
+            if let Some(received) = self.try_receive_packet()? {
+                return Ok(received);
+            }
+        }
     }
 
-    fn receive_with(&mut self, flags: RecvFlags) -> io::Result<Received<In>> {
+    /// The same, but takes one packet at most: `None` if it was one of a message of which more are to come.
+    pub(crate) fn try_receive_packet(&mut self) -> io::Result<Option<Received<In>>> {
+        self.receive_packet(RecvFlags::DONTWAIT)
+    }
+
+    fn receive_packet(&mut self, flags: RecvFlags) -> io::Result<Option<Received<In>>> {
         if self.packet.is_empty() {
             self.packet = vec![0; PACKET_BYTES + 1].into_boxed_slice();
         }
@@ -174,20 +219,21 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
             let mut slices = [IoSliceMut::new(&mut self.packet)];
             let received = match rustix::net::recvmsg(&self.socket, &mut slices, &mut control, flags) {
                 Ok(received) => received,
-                Err(Errno::AGAIN) => return Ok(Received::Empty),
+                Err(Errno::AGAIN) => return Ok(Some(Received::Empty)),
                 Err(Errno::INTR) => continue,
                 // The packet is still there.
                 Err(error) if is_short_of_memory(error) && retry(&mut retries) => continue,
                 // A peer that is gone and had not read everything: that is told once, before its last words.
                 Err(Errno::CONNRESET) if !was_reset => {
                     was_reset = true;
+                    self.had_unread = true;
                     continue;
                 }
-                Err(Errno::CONNRESET) => return Ok(Received::Closed),
+                Err(Errno::CONNRESET) => return Ok(Some(Received::Closed)),
                 Err(error) => return Err(error.into()),
             };
             if received.bytes == 0 {
-                return Ok(Received::Closed);
+                return Ok(Some(Received::Closed));
             }
             // Where descriptors are expected, some are missing when this process can't have more: the receiver of the
             // message sees that.
@@ -199,17 +245,22 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
             if self.partial.len() + payload.len() > MAX_MESSAGE_BYTES {
                 return Err(broken_rules("a message is too large"));
             }
-            let more = self.packet[0] != LAST;
+            // Otherwise a message could have packets without end.
+            let more = match self.packet[0] {
+                LAST => false,
+                MORE if payload.len() == PACKET_BYTES => true,
+                _ => return Err(broken_rules("a packet is short, or is no packet")),
+            };
             if more || !self.partial.is_empty() {
                 self.partial.extend_from_slice(payload);
             }
             if more {
-                continue;
+                return Ok(None);
             }
             let whole = std::mem::take(&mut self.partial);
             let bytes = if whole.is_empty() { payload } else { &whole };
             let message = postcard::from_bytes(bytes).map_err(|_| broken_rules("a message can't be decoded"))?;
-            return Ok(Received::Message(message, taken_descriptors(&mut control)));
+            return Ok(Some(Received::Message(message, taken_descriptors(&mut control))));
         }
     }
 }
@@ -298,6 +349,8 @@ fn taken_descriptors(control: &mut RecvAncillaryBuffer<'_>) -> Vec<OwnedFd> {
             descriptors.extend(received);
         }
     }
+    // The space for them has room for one or two more, by its rounding.
+    descriptors.truncate(MAX_DESCRIPTORS);
     descriptors
 }
 
@@ -344,6 +397,25 @@ mod tests {
         let message = vec![0u8; MAX_MESSAGE_BYTES - 16];
         let posted = (0..20).take_while(|_| sender.post(&message, Vec::new()).is_ok()).count();
         assert!((1..20).contains(&posted), "{posted} messages were kept");
+    }
+
+    #[test]
+    fn a_peer_that_never_reads_keeps_few_descriptors_waiting() {
+        let (mut sender, _receiver) = channels();
+        let descriptor = || rustix::stdio::stderr().try_clone_to_owned().expect("a descriptor");
+        let posted = (0..10_000).take_while(|_| sender.post(&vec![1], vec![descriptor()]).is_ok()).count();
+        // The kernel keeps some hundreds itself.
+        assert!((MAX_OUTBOX_DESCRIPTORS..5000).contains(&posted), "{posted} descriptors were kept");
+    }
+
+    #[test]
+    fn a_packet_that_says_that_more_follow_and_is_not_full_breaks_the_rules() {
+        for packet in [&[MORE][..], &[MORE, 1, 2], &[7, 1]] {
+            let (mut receiver, sender) = channels();
+            rustix::net::send(&sender, packet, SendFlags::empty()).expect("sending");
+            let error = receiver.try_receive().expect_err("it is no packet");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{packet:?}");
+        }
     }
 
     #[test]

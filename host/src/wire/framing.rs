@@ -58,10 +58,18 @@ pub(crate) fn exchange(bytes: &[u8]) {
 /// Names and bytes to begin with.
 pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let hello = postcard::to_stdvec(&worker::FromWorker::Failed("hello".to_owned())).unwrap_or_default();
+    let long = postcard::to_stdvec(&worker::FromWorker::Failed("long".repeat(PACKET_BYTES / 4))).unwrap_or_default();
     let failed = postcard::to_stdvec(&zygote::FromZygote::Failed("hello".to_owned())).unwrap_or_default();
     vec![
         ("one", seed(0, &[(0, 0, &[&[0], &hello[..]].concat())])),
-        ("two-packets", seed(0, &[(0, 0, &[&[1], &hello[..4]].concat()), (0, 0, &[&[0], &hello[4..]].concat())])),
+        (
+            "two-packets",
+            seed(
+                0,
+                &[(0, 0, &[&[1], &long[..PACKET_BYTES]].concat()), (0, 0, &[&[0], &long[PACKET_BYTES..]].concat())],
+            ),
+        ),
+        ("a-short-one", seed(0, &[(0, 0, &[&[1], &hello[..4]].concat()), (0, 0, &[&[0], &hello[4..]].concat())])),
         ("descriptors", seed(6, &[(0, 200, &[&[0], &failed[..]].concat())])),
         ("refused-descriptors", seed(0, &[(0, 200, &[&[0], &hello[..]].concat())])),
         ("too-long", seed(LONG, &[(255, 0, &[1; PACKET_BYTES + 1])])[..6].to_vec()),
@@ -128,8 +136,7 @@ where
             Ok(Received::Closed) => Heard::Closed,
             Ok(Received::Message(message, descriptors)) => {
                 check_round_trip(&message);
-                // There is space for one or two more, by its rounding.
-                Heard::Message(format!("{message:?}"), descriptors.len().min(MAX_DESCRIPTORS))
+                Heard::Message(format!("{message:?}"), descriptors.len())
             }
             Err(error) => {
                 assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
@@ -156,7 +163,8 @@ fn expected<M: DeserializeOwned + Debug>(packets: &[Packet], takes_descriptors: 
             };
             message.extend_from_slice(payload);
             let refused = packet.descriptors > 0 && !takes_descriptors;
-            if refused || payload.len() > PACKET_BYTES || message.len() > MAX_MESSAGE_BYTES {
+            let is_none = *head > 1 || (*head == 1 && payload.len() != PACKET_BYTES);
+            if refused || is_none || payload.len() > PACKET_BYTES || message.len() > MAX_MESSAGE_BYTES {
                 heard.push(Heard::BrokenRules);
                 return heard;
             }

@@ -26,6 +26,9 @@ pub(crate) const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 /// The most that everything else in a message may have: names, arguments, environment.
 pub(crate) const MAX_TEXT_BYTES: usize = 1 << 20;
 
+/// Text about the end of a process, such as a backtrace, is cut to this.
+pub(crate) const MAX_REASON_BYTES: usize = 64 << 10;
+
 /// The longest message of a queue or a pipe.
 pub(crate) const MAX_QUEUED_BYTES: usize = 64 << 20;
 

@@ -1,9 +1,13 @@
 //! Supervisor and worker. Nothing that a worker says is trusted.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::MAX_TEXT_BYTES;
 use super::object::{ObjectId, ObjectReply, ObjectRequest};
 use crate::probe::Place;
 use crate::{Cause, Pid};
@@ -57,6 +61,16 @@ pub(crate) struct Start {
     pub(crate) parallelism: u32,
     /// To standard output and error together.
     pub(crate) max_output_bytes: u64,
+}
+
+impl Start {
+    /// What all of it that can be long counts for.
+    pub(crate) fn bytes(&self) -> usize {
+        let arguments = self.arguments.iter().map(|argument| argument.len() + LEAST_BYTES);
+        let environment = self.environment.iter().map(|(name, value)| name.len() + value.len() + LEAST_BYTES);
+        let directories = self.directories.iter().map(|(guest, _)| guest.len() + LEAST_BYTES);
+        self.input.len() + arguments.sum::<usize>() + environment.sum::<usize>() + directories.sum::<usize>()
+    }
 }
 
 /// Where a process begins.
@@ -129,6 +143,10 @@ pub(crate) enum Request {
     Object(ObjectRequest),
 }
 
+/// In a list of a message an element counts for this many bytes at least, however short it is: it is more than that when
+/// it is decoded.
+const LEAST_BYTES: usize = 8;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spawn {
     pub(crate) target: Target,
@@ -137,14 +155,68 @@ pub(crate) struct Spawn {
     pub(crate) name: Option<String>,
     pub(crate) daemon: bool,
     pub(crate) component: Option<String>,
+    #[serde(deserialize_with = "some_short_list")]
     pub(crate) arguments: Option<Vec<String>>,
+    #[serde(deserialize_with = "some_short_list")]
     pub(crate) environment: Option<Vec<(String, String)>>,
+    #[serde(deserialize_with = "some_short_list")]
     pub(crate) directories: Option<Vec<Directory>>,
     pub(crate) max_memory_bytes: Option<u64>,
     pub(crate) cpu_time: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
     /// What the child may open.
+    #[serde(deserialize_with = "short_list")]
     pub(crate) objects: Vec<ObjectId>,
+}
+
+impl Spawn {
+    /// What all of it but the input counts for: at most [`MAX_TEXT_BYTES`].
+    pub(crate) fn text_bytes(&self) -> usize {
+        let function = match &self.target {
+            Target::Function(name) => name.len(),
+            Target::Main | Target::Attempt { .. } => 0,
+        };
+        let arguments = self.arguments.iter().flatten().map(|argument| argument.len() + LEAST_BYTES);
+        let environment = self.environment.iter().flatten().map(|(name, value)| name.len() + value.len() + LEAST_BYTES);
+        let directories = self.directories.iter().flatten().map(|one| one.source.len() + one.guest.len() + LEAST_BYTES);
+        let names = [&self.name, &self.component].into_iter().flatten().map(String::len);
+        let lists = arguments.sum::<usize>() + environment.sum::<usize>() + directories.sum::<usize>();
+        function + lists + names.sum::<usize>() + self.objects.len() * LEAST_BYTES
+    }
+}
+
+/// A list that can't be within the limit of a message's text is none.
+fn short_list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(decoder: D) -> Result<Vec<T>, D::Error> {
+    struct ShortList<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ShortList<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a short list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(element) = elements.next_element()? {
+                if list.len() == MAX_TEXT_BYTES / LEAST_BYTES {
+                    return Err(A::Error::custom("the list is too long"));
+                }
+                list.push(element);
+            }
+            Ok(list)
+        }
+    }
+    decoder.deserialize_seq(ShortList(PhantomData))
+}
+
+fn some_short_list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(decoder: D) -> Result<Option<Vec<T>>, D::Error> {
+    struct List<T>(Vec<T>);
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+        fn deserialize<D: Deserializer<'de>>(decoder: D) -> Result<Self, D::Error> {
+            short_list(decoder).map(List)
+        }
+    }
+    Ok(Option::<List<T>>::deserialize(decoder)?.map(|list| list.0))
 }
 
 /// A directory for a child, in its parent's terms.
@@ -184,4 +256,32 @@ pub(crate) enum RefusalCode {
     Limit,
     Denied,
     Invalid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One byte each on the wire, and 24 when they are decoded.
+    #[test]
+    fn a_list_that_is_longer_than_its_text_could_be_is_no_message() {
+        let spawn = |arguments: usize| Spawn {
+            target: Target::Main,
+            input: Vec::new(),
+            name: None,
+            daemon: false,
+            component: None,
+            arguments: Some(vec![String::new(); arguments]),
+            environment: None,
+            directories: None,
+            max_memory_bytes: None,
+            cpu_time: None,
+            timeout: None,
+            objects: vec![ObjectId(1)],
+        };
+        let most = MAX_TEXT_BYTES / LEAST_BYTES;
+        let decoded = |spawn| postcard::from_bytes::<Spawn>(&postcard::to_stdvec(&spawn).expect("memory"));
+        assert_eq!(decoded(spawn(most)), Ok(spawn(most)));
+        assert!(decoded(spawn(most + 1)).is_err());
+    }
 }

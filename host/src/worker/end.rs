@@ -4,11 +4,9 @@ use wasmtime::WasmBacktrace;
 use wasmtime_wasi::I32Exit;
 
 use super::host::Host;
-use crate::cause::exit_code;
+use crate::cause::{self, exit_code};
+use crate::wire::MAX_REASON_BYTES;
 use crate::wire::worker::FromWorker;
-
-/// Text that a guest can make arbitrarily long is cut to this.
-pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
 
 /// The end of an instance.
 pub(super) enum End {
@@ -72,9 +70,6 @@ fn backtrace(backtrace: &WasmBacktrace) -> String {
     frames.map(str::trim).collect::<Vec<_>>().join("\n")
 }
 
-pub(super) fn cut(mut text: String) -> String {
-    if text.len() > MAX_TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
-    }
-    text
+pub(super) fn cut(text: String) -> String {
+    cause::cut(text, MAX_REASON_BYTES)
 }

@@ -86,6 +86,7 @@ pub(crate) fn main(programs: &[Program], control: OwnedFd, confinement: Confinem
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() else {
         end(&FromWorker::Failed("no descriptor or memory is left for an event loop".to_owned()))
     };
+    wait_for_start(&channel);
     // A spare whose supervisor goes away simply goes too.
     let Ok(Some((ToWorker::Start(start), descriptors))) = channel.receive() else { sandbox::exit_now(0) };
     if let Err(error) = confine_to_start(&start, &descriptors, confinement) {
@@ -152,6 +153,14 @@ fn confine_to_start(start: &Start, descriptors: &[OwnedFd], confinement: Confine
 
 fn install_filter(confinement: Confinement) -> io::Result<()> {
     if confinement.has(Layer::Seccomp) { seccomp::install(seccomp::Role::Worker) } else { Ok(()) }
+}
+
+/// Waits until there is something to receive, and leaves it where it is. Who is killed in a wait to receive may take a
+/// message out all the same, and then nobody could know whether the process has begun.
+fn wait_for_start(control: &Channel<FromWorker, ToWorker>) {
+    let mut polled = [PollFd::new(control, PollFlags::IN)];
+    // Whatever else ends this wait, receiving waits again.
+    let _ = rustix::event::poll(&mut polled, None);
 }
 
 /// Whether the other end is gone, also if something is still to be received.

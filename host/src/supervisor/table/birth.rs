@@ -1,6 +1,5 @@
 //! How processes come into the table and get their workers.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use wasmproc_sandbox::Usage;
@@ -14,6 +13,10 @@ use crate::{Cause, Pid};
 
 /// Workers kept ready for a run that starts processes.
 const SPARES: usize = 2;
+/// What a process may be started with before that is counted as memory of the run.
+const FREE_START_BYTES: u64 = 64 << 10;
+/// How often a process is given another worker, because the one before died too early.
+const MAX_LOST_WORKERS: u32 = 8;
 /// Memory that a process may use without asking, if the run has it.
 const FIRST_ALLOWANCE_BYTES: u64 = 2 << 20;
 
@@ -27,11 +30,13 @@ impl Table {
         start.pid = pid;
         let parent = spawned_by.map(|(parent, _)| parent);
         let available = self.limits.max_total_memory_bytes.saturating_sub(self.memory_bytes);
+        let start_bytes = if parent.is_some() { charged_for(&start) } else { 0 };
+        let available = available.saturating_sub(start_bytes);
         let allowance = FIRST_ALLOWANCE_BYTES.min(available).min(plan.max_memory_bytes);
         start.memory_limit_bytes = plan.max_memory_bytes;
         start.memory_allowance_bytes = allowance;
         start.cpu_time = plan.cpu_time;
-        self.memory_bytes += allowance;
+        self.memory_bytes += allowance + start_bytes;
         let process = Process {
             pid,
             name: start.name.clone(),
@@ -43,6 +48,7 @@ impl Table {
             watchers: parent.into_iter().collect(),
             cause: None,
             output: None,
+            lost_output: false,
             deadline: plan.timeout.and_then(|timeout| now.checked_add(timeout)),
             plan,
             start: Some(Box::new(start)),
@@ -50,11 +56,13 @@ impl Table {
             listens_for_stop: false,
             output_limit_told: false,
             memory_bytes: allowance,
+            start_bytes,
+            lost_workers: 0,
             begun: now,
             grace_over: None,
             usage: Usage::default(),
         };
-        self.alarms.extend(process.deadline.map(|deadline| Reverse((deadline, pid))));
+        self.alarms.extend(process.deadline.map(|deadline| (deadline, pid)));
         self.processes.insert(pid, process);
         if let Some(parent) = parent.and_then(|parent| self.processes.get_mut(&parent)) {
             parent.children.insert(pid);
@@ -130,6 +138,26 @@ impl Table {
         }
     }
 
+    /// A worker died in which nothing of the process had run: it begins in another one.
+    pub(super) fn never_began(&mut self, worker: WorkerId, start: Box<Start>, actions: &mut Vec<Action>) {
+        let Some(pid) = self.by_worker.get(&worker).copied() else { return };
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        if process.phase != Phase::Running || process.lost_workers == MAX_LOST_WORKERS {
+            return;
+        }
+        process.lost_workers += 1;
+        process.phase = Phase::Starting;
+        process.worker = None;
+        process.start = Some(start);
+        let directories = process.plan.directories.clone();
+        self.by_worker.remove(&worker);
+        if directories.iter().any(|directory| directory.narrowed) {
+            actions.push(Action::Narrow(pid, directories));
+        } else {
+            self.seek_worker(pid, actions);
+        }
+    }
+
     /// A process that could not be started: an error for its parent, or the end of the run.
     pub(super) fn stillborn(&mut self, pid: Pid, reason: &str, now: Now, actions: &mut Vec<Action>) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
@@ -164,4 +192,9 @@ impl Table {
             }
         }
     }
+}
+
+/// What is kept of this as long as the process lives, and counts as memory of the run.
+pub(super) fn charged_for(start: &Start) -> u64 {
+    (start.bytes() as u64).saturating_sub(FREE_START_BYTES)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 #[cfg(feature = "fuzzing")]
 use super::Now;
+use super::death::long_bytes;
 use super::{MAIN, Phase, Process, Table};
 
 impl Table {
@@ -20,6 +21,7 @@ impl Table {
         self.check_memory();
         self.objects.check(|pid| self.processes.contains_key(&pid));
         assert!(self.objects.len() <= self.limits.max_total_objects);
+        assert!(self.alarms.len() <= 2 * self.processes.len(), "each has a deadline and a grace period at most");
     }
 
     /// Panics if a time limit is over and nothing was done, or if nobody will look when it is.
@@ -88,10 +90,11 @@ impl Table {
     }
 
     fn check_memory(&self) {
-        let processes: u64 = self.processes.values().map(|process| process.memory_bytes).sum();
+        let processes: u64 = self.processes.values().map(|process| process.memory_bytes + process.start_bytes).sum();
         assert_eq!(self.memory_bytes, processes + self.objects.bytes(), "memory is counted");
         assert!(self.memory_bytes <= self.limits.max_total_memory_bytes);
-        let kept: u64 = self.kept.values().map(|(_, output)| output.len() as u64).sum();
+        let coming = self.processes.values().filter_map(|process| process.output.as_deref()).map(long_bytes);
+        let kept = coming.sum::<u64>() + self.kept.values().map(|(_, output)| output.len() as u64).sum::<u64>();
         assert_eq!(self.kept_bytes, kept);
         assert!(kept <= self.limits.max_kept_output_bytes);
         assert!(self.kept.values().all(|(owner, _)| self.processes.contains_key(owner)), "results are for the living");

@@ -1,6 +1,5 @@
 //! How processes leave the table: by themselves, by request, by a limit, or along with an ancestor.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -37,12 +36,15 @@ impl Table {
             self.kill(target, &Cause::Killed(Some(by)), now, actions);
         } else {
             let over = now.saturating_add(grace);
-            let sooner = process.grace_over.as_ref().is_none_or(|(earlier, _)| over < *earlier);
-            if sooner {
+            let earlier = process.grace_over;
+            if earlier.is_none_or(|(earlier, _)| over < earlier) {
                 process.grace_over = Some((over, Some(by)));
-                self.alarms.push(Reverse((over, target)));
+                self.set_alarm(target, earlier.map(|(earlier, _)| earlier), over);
             }
-            self.tell(target, ToWorker::Stop, actions);
+            // Once is enough, however often it is asked for.
+            if earlier.is_none() {
+                self.tell(target, ToWorker::Stop, actions);
+            }
         }
         Ok(())
     }
@@ -58,17 +60,28 @@ impl Table {
         }
         if let Some(main) = self.processes.get_mut(&MAIN) {
             let over = now.saturating_add(grace);
-            main.grace_over = Some((over, None));
-            self.alarms.push(Reverse((over, MAIN)));
+            let earlier = main.grace_over.replace((over, None)).map(|(earlier, _)| earlier);
+            self.set_alarm(MAIN, earlier, over);
         }
+    }
+
+    /// The grace period of a process ends then, and not when it was to before.
+    fn set_alarm(&mut self, pid: Pid, before: Option<Now>, now: Now) {
+        if let Some(before) = before {
+            self.alarms.remove(&(before, pid));
+        }
+        self.alarms.insert((now, pid));
+        // That may have been the same moment.
+        self.alarms
+            .extend(self.processes.get(&pid).and_then(|process| process.deadline).map(|deadline| (deadline, pid)));
     }
 
     pub(super) fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
         let mut over = Vec::new();
-        while let Some(&Reverse((when, pid))) = self.alarms.peek()
+        while let Some(&(when, pid)) = self.alarms.first()
             && when <= now
         {
-            self.alarms.pop();
+            self.alarms.pop_first();
             let Some(process) = self.processes.get(&pid).filter(|process| process.phase != Phase::Dying) else {
                 continue;
             };
@@ -189,7 +202,11 @@ impl Table {
             self.return_objects(pid, parent);
         }
         self.release_objects(pid, Death::Violent, actions);
-        self.memory_bytes -= process.memory_bytes;
+        self.memory_bytes -= process.memory_bytes + process.start_bytes;
+        let grace_over = process.grace_over.map(|(over, _)| over);
+        for alarm in process.deadline.into_iter().chain(grace_over) {
+            self.alarms.remove(&(alarm, pid));
+        }
         let cause = process.cause.take().unwrap_or(Cause::Killed(None));
         if let Some(parent) = process.parent.and_then(|parent| self.processes.get_mut(&parent)) {
             parent.children.remove(&pid);
@@ -242,25 +259,40 @@ impl Table {
         for watcher in std::mem::take(&mut process.watchers) {
             let mine = if process.parent == Some(watcher) { output.take() } else { None };
             let (output, cause) = match mine {
+                None if process.lost_output && process.parent == Some(watcher) => (Output::None, self.no_room()),
                 None => (Output::None, cause.clone()),
                 Some(bytes) if bytes.len() <= INLINE_OUTPUT_BYTES => (Output::Here(bytes), cause.clone()),
-                Some(bytes) => self.keep_output(process.pid, watcher, bytes, cause),
+                Some(bytes) => {
+                    self.kept.insert(process.pid, (watcher, bytes));
+                    (Output::Kept, cause.clone())
+                }
             };
             self.tell(watcher, ToWorker::Ended { pid: process.pid, cause, output }, actions);
         }
+        self.kept_bytes -= output.as_deref().map_or(0, long_bytes);
     }
 
-    pub(super) fn keep_output(&mut self, pid: Pid, parent: Pid, bytes: Vec<u8>, cause: &Cause) -> (Output, Cause) {
-        let total = self.kept_bytes.saturating_add(bytes.len() as u64);
-        if total > self.limits.max_kept_output_bytes {
-            let limit = self.limits.max_kept_output_bytes >> 20;
-            let message = format!("its result has no room: results that nobody takes fill {limit} MiB; join in time");
-            return (Output::None, Cause::Failed(message));
+    /// Keeps the result of a process until it has ended, and a long one until its parent asks for it, if there is room.
+    pub(super) fn keep_output(&mut self, pid: Pid, output: Option<Vec<u8>>) {
+        let bytes = output.as_deref().map_or(0, long_bytes);
+        let lost = self.kept_bytes.saturating_add(bytes) > self.limits.max_kept_output_bytes;
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        process.lost_output = lost;
+        if !lost {
+            self.kept_bytes += bytes;
+            process.output = output;
         }
-        self.kept_bytes = total;
-        self.kept.insert(pid, (parent, bytes));
-        (Output::Kept, cause.clone())
     }
+
+    fn no_room(&self) -> Cause {
+        let limit = self.limits.max_kept_output_bytes >> 20;
+        Cause::Failed(format!("its result has no room: results that nobody takes fill {limit} MiB; join in time"))
+    }
+}
+
+/// What counts of a result as kept: those that travel with the news of the end don't.
+pub(super) fn long_bytes(output: &[u8]) -> u64 {
+    if output.len() > INLINE_OUTPUT_BYTES { output.len() as u64 } else { 0 }
 }
 
 /// The cause of a death without a last word.

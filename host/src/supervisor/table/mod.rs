@@ -29,8 +29,7 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use wasmproc_sandbox::{Usage, WaitStatus};
@@ -58,6 +57,8 @@ pub(crate) enum Event {
     Said(WorkerId, FromWorker),
     /// The worker broke the rules of the protocol.
     Misbehaved(WorkerId, String),
+    /// The worker is dead and had not read what it was to begin with: this.
+    NeverBegan(WorkerId, Box<Start>),
     Reaped(WorkerId, WaitStatus, Usage),
     /// The directories of a starting process are ready, or can't be had.
     Narrowed(Pid, Result<(), NoView>),
@@ -127,6 +128,8 @@ struct Process {
     /// Why it ends, once that is known.
     cause: Option<Cause>,
     output: Option<Vec<u8>>,
+    /// It had a result, for which there was no room.
+    lost_output: bool,
     plan: Plan,
     /// What it has been sent to begin with, until a worker is there.
     start: Option<Box<Start>>,
@@ -136,6 +139,10 @@ struct Process {
     /// The user knows that it has written as much as it may.
     output_limit_told: bool,
     memory_bytes: u64,
+    /// What it was started with, beyond what everybody may have: it is kept here and in its worker.
+    start_bytes: u64,
+    /// How often its worker died before it began.
+    lost_workers: u32,
     begun: Now,
     /// When it is killed as timed out.
     deadline: Option<Now>,
@@ -179,8 +186,8 @@ pub(crate) struct Table {
     stopping: bool,
     objects: Objects,
     waits: Waits,
-    /// When to look at which process: its deadline, or the end of a grace period. Some may be over already.
-    alarms: BinaryHeap<Reverse<(Now, Pid)>>,
+    /// When to look at which process: its deadline, and the end of its grace period.
+    alarms: BTreeSet<(Now, Pid)>,
 }
 
 const MAIN: Pid = Pid(1);
@@ -205,7 +212,7 @@ impl Table {
             stopping: false,
             objects: Objects::default(),
             waits: Waits::default(),
-            alarms: BinaryHeap::new(),
+            alarms: BTreeSet::new(),
         }
     }
 
@@ -227,10 +234,14 @@ impl Table {
             Event::ForksLost(workers) => self.forks_lost(&workers, &mut actions),
             Event::Said(worker, message) => self.said(worker, message, now, &mut actions),
             Event::Misbehaved(worker, how) => {
-                if let Some(&pid) = self.by_worker.get(&worker) {
+                // Who has returned, or is dying, has been killed for that.
+                if let Some(&pid) = self.by_worker.get(&worker)
+                    && self.processes.get(&pid).is_some_and(|process| process.phase == Phase::Running)
+                {
                     self.kill(pid, &Cause::Failed(how), now, &mut actions);
                 }
             }
+            Event::NeverBegan(worker, start) => self.never_began(worker, start, &mut actions),
             Event::Reaped(worker, status, usage) => self.reaped(worker, status, usage, now, &mut actions),
             Event::Narrowed(pid, result) => self.narrowed(pid, result, now, &mut actions),
             Event::Stop { grace } => self.stop(grace, now, &mut actions),
@@ -246,7 +257,7 @@ impl Table {
 
     /// When the next `Tick` is due. It may find nothing to do.
     pub(crate) fn next_deadline(&self) -> Option<Now> {
-        let alarm = self.alarms.peek().map(|Reverse((when, _))| *when);
+        let alarm = self.alarms.first().map(|(when, _)| *when);
         alarm.into_iter().chain(self.waits.next_deadline()).min()
     }
 

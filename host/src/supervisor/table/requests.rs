@@ -1,7 +1,10 @@
 //! What workers say, and what comes of it. Nothing of it is believed without a look into the table.
 
+use super::birth::charged_for;
 use super::{Action, Now, Phase, Process, Table};
+use crate::cause::cut;
 use crate::supervisor::spawn;
+use crate::wire::MAX_REASON_BYTES;
 use crate::wire::worker::{Child, FromWorker, Output, Refusal, RefusalCode, Reply, Request, Spawn, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::{Cause, Pid};
@@ -22,20 +25,29 @@ impl Table {
         match message {
             FromWorker::Request { id, request } => self.request(pid, id, request, now, actions),
             FromWorker::Finished { code, output } => {
-                process.output = output;
                 process.cause = Some(Cause::Exited(code));
                 process.phase = Phase::Draining;
+                // That was its last word. One that stays all the same would wait for nobody to kill it.
+                actions.extend(process.worker.map(Action::Kill));
+                self.keep_output(pid, output);
                 self.end_daemons(pid, now, actions);
                 self.announce_return(pid, actions);
             }
             FromWorker::Trapped { message, backtrace } => {
+                let [message, backtrace] = [message, backtrace].map(|text| cut(text, MAX_REASON_BYTES));
                 self.end_badly(pid, Cause::Trapped { message, backtrace }, now, actions);
             }
             FromWorker::OutputLimit => self.output_limit(pid, actions),
             FromWorker::OutOfMemory => self.end_badly(pid, Cause::OutOfMemory, now, actions),
-            FromWorker::Rejected(reason) => self.end_badly(pid, Cause::Rejected(reason), now, actions),
-            FromWorker::SandboxFailed(reason) => self.end_badly(pid, Cause::SandboxFailed(reason), now, actions),
-            FromWorker::Failed(reason) => self.end_badly(pid, Cause::Failed(reason), now, actions),
+            FromWorker::Rejected(reason) => {
+                self.end_badly(pid, Cause::Rejected(cut(reason, MAX_REASON_BYTES)), now, actions);
+            }
+            FromWorker::SandboxFailed(reason) => {
+                self.end_badly(pid, Cause::SandboxFailed(cut(reason, MAX_REASON_BYTES)), now, actions);
+            }
+            FromWorker::Failed(reason) => {
+                self.end_badly(pid, Cause::Failed(cut(reason, MAX_REASON_BYTES)), now, actions);
+            }
             FromWorker::Denied(number) => self.end_badly(pid, Cause::DeniedSyscall(number), now, actions),
         }
     }
@@ -94,14 +106,19 @@ impl Table {
         } else if self.processes.len() >= self.limits.max_processes {
             let limit = self.limits.max_processes;
             Err(spawn::refuse(RefusalCode::Limit, format!("the run has {limit} processes, its --max-processes")))
-        } else if self.memory_bytes.saturating_add(LEAST_MEMORY_BYTES) > self.limits.max_total_memory_bytes {
-            Err(spawn::refuse(RefusalCode::Limit, "the run's memory, its --max-total-memory, is used up"))
         } else if process.daemon {
             let message = format!("process {parent} is a daemon, and daemons may not have children");
             Err(spawn::refuse(RefusalCode::Invalid, message))
         } else {
             spawn::plan(spawn, &process.plan, &self.components, (parent, &process.name))
         };
+        let planned = planned.and_then(|(plan, start)| {
+            let least = LEAST_MEMORY_BYTES.saturating_add(charged_for(&start));
+            match self.memory_bytes.saturating_add(least) > self.limits.max_total_memory_bytes {
+                true => Err(spawn::refuse(RefusalCode::Limit, "the run's memory, its --max-total-memory, is used up")),
+                false => Ok((plan, start)),
+            }
+        });
         let (plan, start) = match planned {
             Ok(planned) => planned,
             Err(refusal) => return self.reply(parent, id, Err(refusal), actions),

@@ -252,25 +252,13 @@ fn to_wire(target: Target, input: Vec<u8>, options: Options) -> Result<Spawn, Er
         timeout: options.limits.timeout_ns.map(Duration::from_nanos),
         objects: options.objects.into_iter().map(ObjectId).collect(),
     };
-    let text = text_bytes(&spawn);
+    let text = spawn.text_bytes();
     if text > MAX_TEXT_BYTES {
         let message =
-            format!("name, arguments, environment and directories have {text} bytes; at most 1 MiB is passed");
+            format!("name, arguments, environment, directories and objects have {text} bytes; at most 1 MiB is passed");
         return Err(error(ErrorCode::TooLarge, message));
     }
     Ok(spawn)
-}
-
-fn text_bytes(spawn: &Spawn) -> usize {
-    let function = match &spawn.target {
-        WireTarget::Function(name) => name.len(),
-        WireTarget::Main | WireTarget::Attempt { .. } => 0,
-    };
-    let arguments = spawn.arguments.iter().flatten().map(|argument| argument.len() + 8);
-    let environment = spawn.environment.iter().flatten().map(|(name, value)| name.len() + value.len() + 8);
-    let directories = spawn.directories.iter().flatten().map(|one| one.source.len() + one.guest.len() + 8);
-    let names = [&spawn.name, &spawn.component].into_iter().flatten().map(String::len);
-    function + arguments.sum::<usize>() + environment.sum::<usize>() + directories.sum::<usize>() + names.sum::<usize>()
 }
 
 fn error(code: ErrorCode, message: String) -> Error {

@@ -9,6 +9,7 @@ use wasmproc_sandbox::{Usage, WaitStatus};
 use super::super::{Action, Event, Now, ObjectAction, ObjectEvent, Phase, Table, main_start};
 use crate::Pid;
 use crate::supervisor::spawn::{Component, Limits, Plan, View};
+use crate::wire::init::NoView;
 use crate::wire::object::{ObjectId, ObjectRequest};
 use crate::wire::worker::{FromWorker, Request, ToWorker};
 use crate::wire::zygote::WorkerId;
@@ -52,6 +53,7 @@ fn plan() -> Plan {
         narrowed: false,
     };
     Plan {
+        max_output_bytes: u64::MAX,
         component: 0,
         arguments: Vec::new(),
         environment: Vec::new(),
@@ -270,6 +272,7 @@ impl World {
 
     pub(super) fn narrow(&mut self, result: Result<(), String>) {
         if let Some(pid) = self.narrowing.pop_front() {
+            let result = result.map_err(|reason| NoView { reason, is_short: false });
             self.handle(Event::Narrowed(pid, result));
         }
     }

@@ -345,7 +345,10 @@ impl Table {
             }),
             ObjectRequest::Parcel { via, bytes } => self.make_parcel(pid, id, via, bytes, actions),
             ObjectRequest::Unpack { via, parcel } => self.unpack_parcel(pid, id, via, parcel, actions),
-            ObjectRequest::Discard { via, parcel } => self.discard_parcel(pid, via, parcel, actions),
+            ObjectRequest::Discard { via, parcel } => {
+                self.discard_parcel(pid, via, parcel, actions);
+                Ok(())
+            }
             ObjectRequest::Doorbell(object) => self.objects.of(pid, object).map(|object| object.memory).map(|memory| {
                 if let Some(worker) = self.worker_of(pid) {
                     actions.push(Action::Object(ObjectAction::Doorbell { worker, request: id, memory }));
@@ -360,11 +363,11 @@ impl Table {
                 Ok(())
             }
             ObjectRequest::Stalled { object, at, holder, count } => {
-                self.objects.of(pid, object).map(|object| (object.memory, object.spec.layout)).map(
-                    |(memory, layout)| {
-                        actions.push(Action::Object(ObjectAction::CheckStall { memory, layout, at, holder, count }));
-                    },
-                )
+                if let Ok(object) = self.objects.of(pid, object) {
+                    let (memory, layout) = (object.memory, object.spec.layout);
+                    actions.push(Action::Object(ObjectAction::CheckStall { memory, layout, at, holder, count }));
+                }
+                Ok(())
             }
         };
         if let Err(refusal) = result {
@@ -463,7 +466,7 @@ impl Table {
     }
 
     fn check_quota(&self, pid: Pid, more: usize) -> Result<(), Refusal> {
-        let (own, total) = (self.limits.max_objects, self.limits.max_total_objects);
+        let own = self.limits.max_objects;
         let granted = self.objects.granted.get(&pid).map_or(0, BTreeSet::len);
         if granted + more > own {
             return Err(refuse(
@@ -471,15 +474,22 @@ impl Table {
                 format!("process {pid} has {granted} objects: --max-objects is {own}"),
             ));
         }
-        if self.objects.len() + more > total {
-            return Err(refuse(
-                RefusalCode::Limit,
-                format!("the run has {} objects: --max-total-objects is {total}", self.objects.len()),
-            ));
-        }
+        self.check_total(more)?;
         // A lease has 29 bits.
         if u32::try_from(pid.0).ok().and_then(wasmproc_shm::Lease::new).is_none() {
             return Err(refuse(RefusalCode::Limit, "the run has started too many processes to share objects"));
+        }
+        Ok(())
+    }
+
+    /// Whether there can be so many more files of objects and long messages.
+    fn check_total(&self, more: usize) -> Result<(), Refusal> {
+        let (objects, parcels) = (self.objects.len(), self.objects.parcels.len());
+        let total = self.limits.max_total_objects;
+        if objects + parcels + more > total {
+            let message =
+                format!("the run has {objects} objects and {parcels} long messages: --max-total-objects is {total}");
+            return Err(refuse(RefusalCode::Limit, message));
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ use crate::wire::worker::{Refusal, RefusalCode};
 
 /// Tickets and parcels of one carrier that are on their way.
 const MAX_ON_THE_WAY: usize = 10_000;
+/// Tickets of all carriers together.
+const MAX_TICKETS: usize = 1 << 18;
 
 impl Table {
     /// Whether `parent` can pass all these to a child.
@@ -65,7 +67,7 @@ impl Table {
         let via = self.carrier(pid, via)?;
         let is_pipe = self.objects.of(pid, object)?.is_pipe();
         let Some(carrier) = self.objects.memories.get_mut(&via) else { return Err(no_carrier()) };
-        if carrier.tickets.len() >= MAX_ON_THE_WAY {
+        if carrier.tickets.len() >= MAX_ON_THE_WAY || self.objects.tickets.len() >= MAX_TICKETS {
             return Err(refuse(RefusalCode::Limit, "10,000 objects are on their way: redeem their tickets first"));
         }
         self.objects.last_ticket += 1;
@@ -124,6 +126,7 @@ impl Table {
         if self.objects.memories.get(&via).is_none_or(|carrier| carrier.parcels.len() >= MAX_ON_THE_WAY) {
             return Err(refuse(RefusalCode::Limit, "10,000 long messages are on their way: take them first"));
         }
+        self.check_total(1)?;
         self.charge(charged)?;
         self.objects.last_ticket += 1;
         let parcel = self.objects.last_ticket;
@@ -150,17 +153,11 @@ impl Table {
     }
 
     /// A long message was taken out of its memory, or will never be put into it.
-    pub(super) fn discard_parcel(
-        &mut self,
-        pid: Pid,
-        via: ObjectId,
-        parcel: u64,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), Refusal> {
-        self.parcel(pid, via, parcel)?;
-        self.forget_parcel(parcel);
-        actions.push(Action::Object(ObjectAction::FreeParcel(parcel)));
-        Ok(())
+    pub(super) fn discard_parcel(&mut self, pid: Pid, via: ObjectId, parcel: u64, actions: &mut Vec<Action>) {
+        if self.parcel(pid, via, parcel).is_ok() {
+            self.forget_parcel(parcel);
+            actions.push(Action::Object(ObjectAction::FreeParcel(parcel)));
+        }
     }
 
     fn parcel(&self, pid: Pid, via: ObjectId, parcel: u64) -> Result<&Parcel, Refusal> {

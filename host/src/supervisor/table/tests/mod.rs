@@ -1,5 +1,6 @@
 //! The process table, tested as a value: event by event, and with random histories.
 
+mod hostile;
 mod objects;
 
 use std::collections::{BTreeSet, HashMap};

@@ -14,6 +14,8 @@ mod faults;
 mod gallery;
 mod grants;
 mod harness;
+#[cfg(target_arch = "x86_64")]
+mod hostile;
 mod killed;
 mod library;
 mod limits;

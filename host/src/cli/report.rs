@@ -119,7 +119,7 @@ struct JsonProcess {
     max_memory_bytes: u64,
     max_cpu_ms: Option<f64>,
     timeout_ms: Option<f64>,
-    directories: Vec<JsonDirectory<'a>>,
+    directories: Vec<JsonDirectory>,
     cause: &'static str,
     exit_code: u8,
     description: String,
@@ -128,8 +128,8 @@ struct JsonProcess {
 }
 
 #[derive(Serialize)]
-struct JsonDirectory<'a> {
-    path: &'a str,
+struct JsonDirectory {
+    path: String,
     access: Access,
 }
 
@@ -175,9 +175,9 @@ impl JsonProcess {
     }
 }
 
-impl<'a> JsonDirectory<'a> {
-    fn of((path, access): &'a (String, Access)) -> JsonDirectory<'a> {
-        JsonDirectory { path, access: *access }
+impl JsonDirectory {
+    fn of((path, access): &(String, Access)) -> JsonDirectory {
+        JsonDirectory { path: printable(path), access: *access }
     }
 }
 

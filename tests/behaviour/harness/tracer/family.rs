@@ -154,6 +154,19 @@ impl Family {
         }
     }
 
+    pub(super) fn knows(&self, pid: i32) -> bool {
+        self.known.contains_key(&pid)
+    }
+
+    pub(super) fn pids(&self) -> impl Iterator<Item = i32> {
+        self.known.keys().copied()
+    }
+
+    /// What it is; one of whom nothing is known comes from outside.
+    pub(super) fn role(&self, pid: i32) -> Role {
+        self.known.get(&pid).map_or(Role::Outside, |process| process.role)
+    }
+
     pub(super) fn gone(&mut self, pid: i32) {
         self.known.remove(&pid);
         self.early.remove(&pid);

@@ -32,6 +32,16 @@ pub(super) fn resume(pid: i32, signal: i32) {
     let _ = request(libc::PTRACE_SYSCALL, pid, 0, signal as usize);
 }
 
+/// Lets it run, whatever calls it makes, and gives it a signal unless that is 0.
+pub(super) fn let_go(pid: i32, signal: i32) {
+    let _ = request(libc::PTRACE_CONT, pid, 0, signal as usize);
+}
+
+/// Stops it for a moment, wherever it is.
+pub(super) fn interrupt(pid: i32) {
+    let _ = request(libc::PTRACE_INTERRUPT, pid, 0, 0);
+}
+
 /// Leaves it stopped until SIGCONT comes.
 pub(super) fn leave_stopped(pid: i32) {
     let _ = request(libc::PTRACE_LISTEN, pid, 0, 0);
@@ -65,8 +75,11 @@ pub(super) fn side(pid: i32) -> Option<Side> {
     }
 }
 
-/// The registers of a system call: its number or result, and its first argument.
-pub(super) struct Registers(libc::user_regs_struct);
+/// The instruction that makes a system call.
+const SYSCALL_BYTES: u64 = 2;
+
+/// The registers of a system call.
+pub(super) struct Registers(pub(super) libc::user_regs_struct);
 
 impl Registers {
     pub(super) fn of(pid: i32) -> Option<Registers> {
@@ -90,6 +103,22 @@ impl Registers {
         self.0.rax = result as u64;
     }
 
+    /// At an entry: the whole call to be made.
+    pub(super) fn set_call(&mut self, number: i64, arguments: [u64; 6]) {
+        self.set_number(number);
+        let places =
+            [&mut self.0.rdi, &mut self.0.rsi, &mut self.0.rdx, &mut self.0.r10, &mut self.0.r8, &mut self.0.r9];
+        for (place, argument) in places.into_iter().zip(arguments) {
+            *place = argument;
+        }
+    }
+
+    /// At an exit: the same instruction comes once more, and asks for a harmless call.
+    pub(super) fn go_back(&mut self) {
+        self.0.rip -= SYSCALL_BYTES;
+        self.0.rax = libc::SYS_getpid as u64;
+    }
+
     /// Returns what the first argument was.
     pub(super) fn replace_first_argument(&mut self, value: u64) -> u64 {
         std::mem::replace(&mut self.0.rdi, value)
@@ -98,16 +127,25 @@ impl Registers {
 
 /// Waits for whatever happens next to a tracee of this thread; `None` when there is none left.
 pub(super) fn wait() -> Option<(i32, i32)> {
+    wait_with(0)
+}
+
+/// What has happened to a tracee of this thread, if anything has.
+pub(super) fn poll() -> Option<(i32, i32)> {
+    wait_with(libc::WNOHANG)
+}
+
+fn wait_with(flags: i32) -> Option<(i32, i32)> {
     loop {
         let mut status = 0;
         // Not what other threads of the test have started: they wait for it themselves.
-        let flags = libc::__WALL | libc::__WNOTHREAD;
+        let flags = flags | libc::__WALL | libc::__WNOTHREAD;
         // SAFETY: the status is valid to write to.
         let pid = unsafe { libc::waitpid(-1, &raw mut status, flags) };
         if pid > 0 {
             return Some((pid, status));
         }
-        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+        if pid == 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
             return None;
         }
     }

@@ -7,12 +7,15 @@
 //! ```
 //!
 //! A call that is to fail is replaced by one that does nothing and that every filter allows, and gets its result at its
-//! end. Which role a process has is known from who made it, what it was executed as, and the name that it took.
+//! end. Which role a process has is known from who made it, what it was executed as, and the name that it took. A worker
+//! can also be taken over as a whole: see [`puppet`].
 
 mod family;
 mod kernel;
+mod puppet;
 mod watchdog;
 
+use std::collections::VecDeque;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -25,13 +28,13 @@ use super::wait::A_LOADED_SECOND;
 pub(crate) use family::Role;
 use family::{Birth, Family, Injected};
 use kernel::{Registers, Side};
+pub(crate) use puppet::{CONTROL, Puppet, Stage};
 use watchdog::Watchdog;
 
 /// A system call that is about to be made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) role: Role,
-    #[expect(dead_code, reason = "it is shown when a call is printed")]
     pub(crate) pid: i32,
     pub(crate) number: i64,
     pub(crate) arguments: [u64; 6],
@@ -49,6 +52,17 @@ pub(crate) enum Answer {
     Fail(i32),
     /// Another one is made, with the same arguments: what somebody would try who has taken the process over.
     Instead(i64),
+    /// The process stays where it is, as a puppet.
+    Hold,
+}
+
+/// Whose calls are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Everybody,
+    /// Those of a run's own processes, not of its supervisor and compiler.
+    Inside,
+    Nobody,
 }
 
 /// Why a traced run did not end as runs do.
@@ -65,13 +79,21 @@ impl Wasmproc {
     /// Runs it to its end. `decide` is asked before each system call that any of its processes makes.
     pub(crate) fn traced(self, decide: impl FnMut(&Call) -> Answer + Send) -> Result<Ended, Trouble> {
         // A thread of its own hears of nobody else's children, and none of its tracees outlives it.
-        let traced = thread::scope(|scope| scope.spawn(|| Trace::begin(self, decide).follow()).join());
+        let begin = || Trace::begin(self, Scope::Everybody, Box::new(decide));
+        let traced = thread::scope(|scope| scope.spawn(|| begin().follow()).join());
         traced.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
-struct Trace<F> {
-    decide: F,
+struct Trace<'a> {
+    decide: Box<dyn FnMut(&Call) -> Answer + 'a>,
+    scope: Scope,
+    /// Who was taken over and not let go.
+    puppets: Vec<i32>,
+    /// Those of them that nobody has looked at yet.
+    new_puppets: VecDeque<i32>,
+    /// Where one of them has stopped, and why: the signal.
+    puppet_stop: Option<(i32, i32)>,
     starter: JoinHandle<(Capture, Capture)>,
     family: Family,
     main: i32,
@@ -82,8 +104,8 @@ struct Trace<F> {
     late: Vec<Role>,
 }
 
-impl<F: FnMut(&Call) -> Answer> Trace<F> {
-    fn begin(command: Wasmproc, decide: F) -> Trace<F> {
+impl<'a> Trace<'a> {
+    fn begin(command: Wasmproc, scope: Scope, decide: Box<dyn FnMut(&Call) -> Answer + 'a>) -> Trace<'a> {
         let (pid_reader, pid_writer) = std::io::pipe().expect("a pipe");
         let (go_reader, go_writer) = std::io::pipe().expect("a pipe");
         let command = waiting_first(command, pid_writer, go_reader);
@@ -95,19 +117,25 @@ impl<F: FnMut(&Call) -> Answer> Trace<F> {
         let watchdog = Watchdog::new(began + limit);
         watchdog.adopt(main);
         go(go_writer);
-        Trace { decide, starter, family: Family::of(main), main, status: None, began, watchdog, late: Vec::new() }
+        Trace {
+            decide,
+            scope,
+            puppets: Vec::new(),
+            new_puppets: VecDeque::new(),
+            puppet_stop: None,
+            starter,
+            family: Family::of(main),
+            main,
+            status: None,
+            began,
+            watchdog,
+            late: Vec::new(),
+        }
     }
 
     fn follow(mut self) -> Result<Ended, Trouble> {
         while let Some((pid, status)) = kernel::wait() {
-            if self.late.is_empty() && self.watchdog.is_over() {
-                self.late = self.family.roles();
-            }
-            if libc::WIFSTOPPED(status) {
-                self.stopped(pid, libc::WSTOPSIG(status), status >> 16);
-            } else {
-                self.ended(pid, status);
-            }
+            self.happened(pid, status);
         }
         let (stdout, stderr) = self.starter.join().expect("no panic");
         // All who could hold the other ends are dead.
@@ -124,8 +152,20 @@ impl<F: FnMut(&Call) -> Answer> Trace<F> {
         }
     }
 
+    fn happened(&mut self, pid: i32, status: i32) {
+        if self.late.is_empty() && self.watchdog.is_over() {
+            self.late = self.family.roles();
+        }
+        if libc::WIFSTOPPED(status) {
+            self.stopped(pid, libc::WSTOPSIG(status), status >> 16);
+        } else {
+            self.ended(pid, status);
+        }
+    }
+
     fn ended(&mut self, pid: i32, status: i32) {
         self.family.gone(pid);
+        self.puppets.retain(|&puppet| puppet != pid);
         if pid == self.main {
             self.status = Some(ExitStatus::from_raw(status));
             // What is promised to go with it, must.
@@ -134,6 +174,10 @@ impl<F: FnMut(&Call) -> Answer> Trace<F> {
     }
 
     fn stopped(&mut self, pid: i32, signal: i32, event: i32) {
+        if event == 0 && self.puppets.contains(&pid) {
+            self.puppet_stop = Some((pid, signal));
+            return;
+        }
         // A child can be seen before its parent says that it has one.
         let Some(process) = self.family.find(pid) else { return };
         match event {
@@ -145,6 +189,12 @@ impl<F: FnMut(&Call) -> Answer> Trace<F> {
                             Answer::Continue => {}
                             Answer::Fail(errno) => process.injected = replace(pid, number, errno),
                             Answer::Instead(other) => make_another(pid, other),
+                            Answer::Hold if self.scope == Scope::Nobody => {}
+                            Answer::Hold => {
+                                self.puppets.push(pid);
+                                self.new_puppets.push_back(pid);
+                                return;
+                            }
                         }
                     }
                     Some(Side::Exit { result }) => {
@@ -153,30 +203,41 @@ impl<F: FnMut(&Call) -> Answer> Trace<F> {
                     }
                     None => {}
                 }
-                kernel::resume(pid, 0);
+                self.resume(pid, 0);
             }
-            0 => kernel::resume(pid, signal),
+            0 => self.resume(pid, signal),
             libc::PTRACE_EVENT_FORK => self.born(pid, Birth::Fork),
             libc::PTRACE_EVENT_VFORK => self.born(pid, Birth::Vfork),
             libc::PTRACE_EVENT_CLONE => self.born(pid, Birth::Clone),
             libc::PTRACE_EVENT_EXEC => {
                 self.family.executed(pid);
-                kernel::resume(pid, 0);
+                self.resume(pid, 0);
             }
             // A stop of the whole process, or the first stop of a new one.
             libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => kernel::leave_stopped(pid),
-            _ => kernel::resume(pid, 0),
+            _ => self.resume(pid, 0),
         }
+    }
+
+    /// Lets it run to its next call, or on and on if nobody looks at its calls.
+    fn resume(&mut self, pid: i32, signal: i32) {
+        let role = self.family.role(pid);
+        let looked_at = match self.scope {
+            Scope::Everybody => true,
+            Scope::Inside => !matches!(role, Role::Outside | Role::Supervisor | Role::Compiler),
+            Scope::Nobody => false,
+        };
+        if looked_at { kernel::resume(pid, signal) } else { kernel::let_go(pid, signal) }
     }
 
     fn born(&mut self, parent: i32, how: Birth) {
         if let Some(child) = kernel::subject(parent) {
             self.watchdog.adopt(child);
             if self.family.born(parent, child, how) {
-                kernel::resume(child, 0);
+                self.resume(child, 0);
             }
         }
-        kernel::resume(parent, 0);
+        self.resume(parent, 0);
     }
 }
 

@@ -143,7 +143,8 @@ impl Recorder {
             peak_memory_bytes: record.usage.peak_memory_bytes,
             allowed: record.allowed,
         };
-        let bytes = self.listed_bytes + report.name.len() + report.cause.text_bytes();
+        let directories: usize = report.allowed.directories.iter().map(|(directory, _)| directory.len()).sum();
+        let bytes = self.listed_bytes + report.name.len() + directories + report.cause.text_bytes();
         if self.list && self.processes.len() < MAX_LISTED && bytes <= MAX_LISTED_BYTES {
             self.listed_bytes = bytes;
             self.processes.push(report.clone());

@@ -26,7 +26,8 @@ const PACKET_BYTES: usize = 8 << 10;
 /// Messages of workers begin with these bytes, after that of the packet.
 const FINISHED: &[u8] = &[1];
 const TRAPPED: &[u8] = &[2];
-/// Requests have their number before these.
+const REQUEST: u8 = 8;
+/// After that and its number, a request says what it asks for.
 const SPAWN: &[u8] = &[0];
 const CHILDREN: &[u8] = &[5];
 const DOORBELL: &[u8] = &[8, 8];
@@ -132,7 +133,7 @@ fn said(stage: &mut Stage<'_, '_>, start: &[u8]) -> Vec<u8> {
 /// A recorded request of this kind.
 #[track_caller]
 fn asked(stage: &mut Stage<'_, '_>, start: &[u8]) -> Vec<u8> {
-    recorded(stage, |packet| packet.len() > 3 && packet[1] == 7 && packet[3..].starts_with(start))
+    recorded(stage, |packet| packet.len() > 3 && packet[1] == REQUEST && packet[3..].starts_with(start))
 }
 
 /// The first packet of this kind that somebody has sent or is going to send soon.

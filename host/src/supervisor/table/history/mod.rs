@@ -110,8 +110,8 @@ impl History<'_> {
                     self.world.reap(worker, status);
                 }
             }
-            Step::Narrow => self.world.narrow(Ok(())),
-            Step::FailNarrow => self.world.narrow(Err("there is no such directory".to_owned())),
+            Step::Narrow => self.world.narrow(),
+            Step::FailNarrow => self.world.fail_narrow(),
             Step::Recover => {
                 let number = self.byte()?;
                 self.world.recover(number.into());

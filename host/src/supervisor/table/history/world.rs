@@ -63,6 +63,7 @@ fn plan() -> Plan {
         timeout: Some(Duration::from_secs(60)),
         terminals: [false; 3],
         parallelism: 2,
+        max_output_bytes: u64::MAX,
     }
 }
 
@@ -270,10 +271,16 @@ impl World {
         }
     }
 
-    pub(super) fn narrow(&mut self, result: Result<(), String>) {
+    pub(super) fn narrow(&mut self) {
         if let Some(pid) = self.narrowing.pop_front() {
-            let result = result.map_err(|reason| NoView { reason, is_short: false });
-            self.handle(Event::Narrowed(pid, result));
+            self.handle(Event::Narrowed(pid, Ok(())));
+        }
+    }
+
+    pub(super) fn fail_narrow(&mut self) {
+        if let Some(pid) = self.narrowing.pop_front() {
+            let no_view = NoView { reason: "there is no such directory".to_owned(), is_short: self.exhausted };
+            self.handle(Event::Narrowed(pid, Err(no_view)));
         }
     }
 

@@ -250,6 +250,7 @@ impl Table {
             Event::Tick => {
                 self.tick(now, &mut actions);
                 self.look_for_circles(now, &mut actions);
+                self.collect_lost(now, &mut actions);
             }
         }
         actions
@@ -258,7 +259,8 @@ impl Table {
     /// When the next `Tick` is due. It may find nothing to do.
     pub(crate) fn next_deadline(&self) -> Option<Now> {
         let alarm = self.alarms.first().map(|(when, _)| *when);
-        alarm.into_iter().chain(self.waits.next_deadline()).min()
+        let looks = [self.waits.next_deadline(), self.objects.next_look()];
+        alarm.into_iter().chain(looks.into_iter().flatten()).min()
     }
 
     /// The processes that are alive, parents before children.

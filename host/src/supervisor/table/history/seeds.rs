@@ -155,6 +155,22 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
                 .step(Step::Recover, &[1]),
         ),
         (
+            "circles",
+            Script::running()
+                .make(0, QUEUE)
+                .make(0, QUEUE)
+                .make(0, PIPE)
+                .use_object(0, ObjectRequest::Ticket { via: number(1), object: number(2) })
+                .use_object(0, ObjectRequest::Ticket { via: number(2), object: number(1) })
+                .use_object(0, ObjectRequest::Ticket { via: number(2), object: number(3) })
+                .use_object(0, ObjectRequest::Ticket { via: number(4), object: number(4) })
+                .use_object(0, ObjectRequest::Drop(number(1)))
+                .use_object(0, ObjectRequest::Drop(number(2)))
+                .step(Step::Recover, &[0])
+                .step(Step::Recover, &[0])
+                .make(0, QUEUE),
+        ),
+        (
             "deadlock",
             Script::running()
                 .make(0, Layout::Lock)

@@ -18,9 +18,9 @@ impl Objects {
             assert!(ids.iter().all(has), "what is granted is there");
         }
         for (id, memory) in &self.memories {
-            let objects = self.objects.values().filter(|object| object.memory == *id).count();
-            assert_eq!(objects, memory.objects, "memory is there for its objects");
-            assert!(objects > 0, "and goes with them");
+            let objects = self.objects.iter().filter(|(_, object)| object.memory == *id).map(|(id, _)| *id);
+            assert_eq!(objects.collect::<BTreeSet<_>>(), memory.objects, "memory is there for its objects");
+            assert!(!memory.objects.is_empty(), "and goes with them");
             assert!(memory.tickets.iter().all(|ticket| self.tickets.get(ticket).is_some_and(|one| one.via == *id)));
             assert!(memory.parcels.iter().all(|parcel| self.parcels.get(parcel).is_some_and(|one| one.via == *id)));
         }
@@ -32,13 +32,34 @@ impl Objects {
         for (number, parcel) in &self.parcels {
             assert!(is_carried(&parcel.via, &|memory| memory.parcels.contains(number)), "a parcel has its carrier");
         }
+        if self.look_at.is_none() {
+            self.check_reach();
+        }
     }
 
-    /// Panics if anybody has an object. Returns how many memories there are.
+    /// Panics if there is anything.
     #[cfg(feature = "fuzzing")]
-    pub(in super::super) fn check_end(&self) -> usize {
-        assert!(self.objects.values().all(|object| object.holders.is_empty() && object.leaving.is_empty()));
-        self.memories.len()
+    pub(in super::super) fn check_end(&self) {
+        assert!(self.objects.is_empty() && self.memories.is_empty(), "objects go with those who have them");
+        assert!(self.tickets.is_empty() && self.parcels.is_empty(), "and so does what is on its way");
+    }
+
+    /// Panics if something is there that nobody has or can redeem: one step at a time from what somebody has.
+    fn check_reach(&self) {
+        let had = |object: &&Object| !object.holders.is_empty() || !object.leaving.is_empty();
+        let mut reached: BTreeSet<ObjectId> = self.objects.values().filter(had).map(|object| object.memory).collect();
+        loop {
+            let redeemable = self.tickets.values().filter(|ticket| reached.contains(&ticket.via));
+            let more: BTreeSet<ObjectId> = redeemable.map(|ticket| self.objects[&ticket.object].memory).collect();
+            if more.is_subset(&reached) {
+                break;
+            }
+            reached.extend(more);
+        }
+        for (id, object) in &self.objects {
+            let redeemable = object.tickets.iter().any(|ticket| reached.contains(&self.tickets[ticket].via));
+            assert!(had(&object) || redeemable, "what nobody can have any more is gone: object {}", id.0);
+        }
     }
 
     fn check_object(&self, id: ObjectId, object: &Object) {
@@ -48,10 +69,8 @@ impl Objects {
             assert!(!object.leaving.contains_key(pid), "who leaves is gone before it comes back");
         }
         assert!(!object.is_pipe() || object.holders.len() <= 1, "an end of a pipe has one owner");
-        let tickets = self.tickets.values().filter(|ticket| ticket.object == id).count();
-        assert_eq!(object.tickets, tickets, "tickets are counted");
-        let wanted = !object.holders.is_empty() || !object.leaving.is_empty() || tickets > 0;
-        assert!(wanted, "what nobody can have any more is gone");
+        let tickets = self.tickets.iter().filter(|(_, ticket)| ticket.object == id).map(|(number, _)| *number);
+        assert_eq!(object.tickets, tickets.collect(), "an object knows its tickets");
         if let Some(seats) = object.spec.layout.seats() {
             let taken = object.holders.values().chain(object.leaving.values()).chain(&object.free_seats);
             let distinct: BTreeSet<u32> = taken.copied().collect();

@@ -5,7 +5,7 @@
 //!  (nothing) ──────▶ granted to its maker ───────────────────▶ granted to more
 //!                          │  drop, or death                        │
 //!                          ▼                                        ▼
-//!                       leaving ──── recovered ────▶ gone when nobody has it and no ticket is for it
+//!                       leaving ──── recovered ────▶ gone when nobody can reach it
 //! ```
 //!
 //! An end of a pipe is an object of its own that at most one process has: granting it moves it. Both ends lie in one
@@ -13,6 +13,7 @@
 
 #[cfg(any(test, feature = "fuzzing"))]
 mod check;
+mod collect;
 mod passing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -132,6 +133,8 @@ pub(super) struct Objects {
     parcels: HashMap<u64, Parcel>,
     last_object: u64,
     last_ticket: u64,
+    /// When to look for what nobody can reach: see `collect`.
+    look_at: Option<Now>,
 }
 
 #[derive(Debug)]
@@ -144,13 +147,14 @@ struct Object {
     leaving: BTreeMap<Pid, u32>,
     free_seats: BTreeSet<u32>,
     seats_used: u32,
-    tickets: usize,
+    tickets: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
 struct Memory {
     bytes: u64,
-    objects: usize,
+    /// One, or the ends of a pipe that are left.
+    objects: BTreeSet<ObjectId>,
     tickets: BTreeSet<u64>,
     parcels: BTreeSet<u64>,
 }
@@ -224,7 +228,7 @@ impl Objects {
             leaving: BTreeMap::new(),
             free_seats: BTreeSet::new(),
             seats_used: 0,
-            tickets: 0,
+            tickets: BTreeSet::new(),
         };
         self.objects.insert(id, object);
         id
@@ -270,44 +274,6 @@ impl Objects {
         let (memory, layout, end) = (object.memory, object.spec.layout, object.end);
         actions.push(Action::Object(ObjectAction::Recover { pid, object: id, memory, layout, seat, end, death }));
     }
-
-    /// Removes what nobody can reach. Returns the bytes that are free then.
-    fn collect(&mut self, id: ObjectId, actions: &mut Vec<Action>) -> u64 {
-        let mut unreachable = vec![id];
-        let mut freed = 0;
-        while let Some(id) = unreachable.pop() {
-            let Some(object) = self.objects.get(&id) else { continue };
-            if !object.holders.is_empty() || !object.leaving.is_empty() || object.tickets > 0 {
-                continue;
-            }
-            let (memory, layout, end) = (object.memory, object.spec.layout, object.end);
-            if object.is_pipe() {
-                actions.push(Action::Object(ObjectAction::Close { memory, layout, end }));
-            }
-            self.objects.remove(&id);
-            let Some(shared) = self.memories.get_mut(&memory) else { continue };
-            shared.objects -= 1;
-            if shared.objects > 0 {
-                continue;
-            }
-            let Some(shared) = self.memories.remove(&memory) else { continue };
-            freed += shared.bytes;
-            for ticket in shared.tickets {
-                if let Some(ticket) = self.tickets.remove(&ticket)
-                    && let Some(object) = self.objects.get_mut(&ticket.object)
-                {
-                    object.tickets -= 1;
-                    unreachable.push(ticket.object);
-                }
-            }
-            for parcel in shared.parcels {
-                freed += self.parcels.remove(&parcel).map_or(0, |parcel| parcel.charged);
-                actions.push(Action::Object(ObjectAction::FreeParcel(parcel)));
-            }
-            actions.push(Action::Object(ObjectAction::Free(memory)));
-        }
-        freed
-    }
 }
 
 /// Who asked for an object, and whether it needs a board too.
@@ -337,9 +303,11 @@ impl Table {
                 self.objects.leave(pid, object, Death::Peaceful, actions);
                 Ok(())
             }
-            ObjectRequest::Ticket { via, object } => self.issue_ticket(pid, via, object).map(|ticket| {
-                self.reply(pid, id, Ok(Reply::Object(ObjectReply::Ticket(ticket))), actions);
-            }),
+            ObjectRequest::Ticket { via, object } => {
+                self.issue_ticket(pid, (via, object), now, actions).map(|ticket| {
+                    self.reply(pid, id, Ok(Reply::Object(ObjectReply::Ticket(ticket))), actions);
+                })
+            }
             ObjectRequest::Redeem { via, ticket } => self.redeem_ticket(pid, via, ticket).map(|object| {
                 self.reply(pid, id, Ok(Reply::Object(ObjectReply::Redeemed(object))), actions);
             }),
@@ -378,7 +346,7 @@ impl Table {
     pub(super) fn object_event(&mut self, event: ObjectEvent, now: Now, actions: &mut Vec<Action>) {
         match event {
             ObjectEvent::NotGranted { to, request, memory, made, reason } => {
-                self.not_granted(to, memory, made, actions);
+                self.not_granted(to, memory, made, now, actions);
                 let reason = format!("this machine has no memory or descriptor left: {reason}");
                 self.reply(to, request, Err(refuse(RefusalCode::Limit, reason)), actions);
             }
@@ -387,7 +355,7 @@ impl Table {
                 let reason = format!("this machine has no memory or descriptor left: {reason}");
                 self.reply(to, request, Err(refuse(RefusalCode::Limit, reason)), actions);
             }
-            ObjectEvent::Recovered { pid, object } => self.recovered(pid, object, actions),
+            ObjectEvent::Recovered { pid, object } => self.recovered(pid, object, now, actions),
             ObjectEvent::Holders(holders) => self.holders_read(&holders, now, actions),
             ObjectEvent::Stalled(pid) => self.kill(pid, &crate::Cause::Stalled, now, actions),
         }
@@ -415,7 +383,7 @@ impl Table {
         let second = matches!(spec.layout, Layout::Pipe { .. }).then(|| self.objects.add(spec, memory, End::Second));
         let shared = Memory {
             bytes,
-            objects: 1 + usize::from(second.is_some()),
+            objects: second.into_iter().chain([first]).collect(),
             tickets: BTreeSet::new(),
             parcels: BTreeSet::new(),
         };
@@ -453,7 +421,7 @@ impl Table {
         actions.push(Action::Object(ObjectAction::Grant { to, worker, request, reply, memory, make, board }));
     }
 
-    fn not_granted(&mut self, pid: Pid, memory: ObjectId, made: bool, actions: &mut Vec<Action>) {
+    fn not_granted(&mut self, pid: Pid, memory: ObjectId, made: bool, now: Now, actions: &mut Vec<Action>) {
         if !made {
             return;
         }
@@ -461,7 +429,7 @@ impl Table {
         let objects: Vec<ObjectId> = objects.map(|(id, _)| *id).collect();
         for id in objects {
             self.objects.take_away(pid, id);
-            self.memory_bytes -= self.objects.collect(id, actions);
+            self.memory_bytes -= self.objects.collect(id, now, actions);
         }
     }
 
@@ -514,11 +482,11 @@ impl Table {
         }
     }
 
-    fn recovered(&mut self, pid: Pid, id: ObjectId, actions: &mut Vec<Action>) {
+    fn recovered(&mut self, pid: Pid, id: ObjectId, now: Now, actions: &mut Vec<Action>) {
         let Some(object) = self.objects.objects.get_mut(&id) else { return };
         if let Some(seat) = object.leaving.remove(&pid) {
             object.free_seat(seat);
         }
-        self.memory_bytes -= self.objects.collect(id, actions);
+        self.memory_bytes -= self.objects.collect(id, now, actions);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use wasmproc_shm::Layout;
 
-use super::super::{Action, Table};
+use super::super::{Action, Now, Table};
 use super::{Object, ObjectAction, Parcel, Ticket};
 use crate::Pid;
 use crate::supervisor::spawn::refuse;
@@ -63,7 +63,13 @@ impl Table {
         }
     }
 
-    pub(super) fn issue_ticket(&mut self, pid: Pid, via: ObjectId, object: ObjectId) -> Result<u64, Refusal> {
+    pub(super) fn issue_ticket(
+        &mut self,
+        pid: Pid,
+        (via, object): (ObjectId, ObjectId),
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) -> Result<u64, Refusal> {
         let via = self.carrier(pid, via)?;
         let is_pipe = self.objects.of(pid, object)?.is_pipe();
         let Some(carrier) = self.objects.memories.get_mut(&via) else { return Err(no_carrier()) };
@@ -75,10 +81,12 @@ impl Table {
         carrier.tickets.insert(ticket);
         self.objects.tickets.insert(ticket, Ticket { via, object });
         if let Some(object) = self.objects.objects.get_mut(&object) {
-            object.tickets += 1;
+            object.tickets.insert(ticket);
         }
         if is_pipe {
             self.objects.take_away(pid, object);
+            // It may be the one that it travels in.
+            self.memory_bytes -= self.objects.collect(object, now, actions);
         }
         Ok(ticket)
     }
@@ -95,7 +103,7 @@ impl Table {
             carrier.tickets.remove(&ticket);
         }
         if let Some(object) = self.objects.objects.get_mut(&object) {
-            object.tickets -= 1;
+            object.tickets.remove(&ticket);
         }
         Ok(object)
     }

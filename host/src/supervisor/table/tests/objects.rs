@@ -215,6 +215,121 @@ fn a_ticket_keeps_its_object_alive_and_dies_with_its_queue() {
 }
 
 #[test]
+fn a_queue_that_travels_in_itself_goes_with_its_last_owner() {
+    let mut world = World::running();
+    let before = world.table.memory_bytes;
+    let (queue, _) = world.make(MAIN, QUEUE);
+    for _ in 0..3 {
+        world.ticket(MAIN, queue, queue);
+    }
+    let parcel = world.ask(MAIN, ObjectRequest::Parcel { via: queue, bytes: 10_000 });
+    assert!(parcel.is_ok());
+    world.tell(MAIN, ObjectRequest::Drop(queue));
+    assert!(world.memories.is_empty(), "nobody can redeem its tickets");
+    assert_eq!(world.table.memory_bytes, before);
+}
+
+#[test]
+fn queues_that_travel_in_each_other_go_with_the_owner_of_the_last() {
+    let mut world = World::running();
+    let (outside, _) = world.make(MAIN, QUEUE);
+    let (first, second) = world.make(MAIN, PIPE);
+    let child = world.child_with(MAIN, &[outside]);
+    let (one, _) = world.make(child, QUEUE);
+    let (two, _) = world.make(child, QUEUE);
+    world.ticket(child, one, two);
+    world.ticket(child, two, one);
+    world.ticket(child, outside, two);
+    let end = world.ticket(MAIN, outside, second.expect("a pipe has two ends"));
+    assert!(world.ask(child, ObjectRequest::Redeem { via: outside, ticket: end }).is_ok());
+    world.ticket(child, two, second.expect("it was redeemed"));
+
+    world.die(child);
+    assert_eq!(world.memories.len(), 4, "through the queue that somebody has, all can be had");
+    world.tell(MAIN, ObjectRequest::Drop(outside));
+    assert_eq!(world.memories.len(), 1, "the pipe is left, for its other end");
+    assert_eq!(world.closed_ends, 1, "which is told");
+    assert!(world.can_open(MAIN, first));
+}
+
+#[test]
+fn a_queue_in_a_queue_in_a_queue_can_be_had_from_the_outermost() {
+    let mut world = World::running();
+    let (outer, _) = world.make(MAIN, QUEUE);
+    let (middle, _) = world.make(MAIN, QUEUE);
+    let (inner, _) = world.make(MAIN, QUEUE);
+    let around_inner = world.ticket(MAIN, middle, inner);
+    let around_middle = world.ticket(MAIN, outer, middle);
+    world.ticket(MAIN, inner, middle);
+    world.tell(MAIN, ObjectRequest::Drop(middle));
+    world.tell(MAIN, ObjectRequest::Drop(inner));
+
+    let redeem = |via, ticket| ObjectRequest::Redeem { via, ticket };
+    assert_eq!(world.ask(MAIN, redeem(outer, around_middle)), Ok(ObjectReply::Redeemed(middle)));
+    assert_eq!(world.ask(MAIN, redeem(middle, around_inner)), Ok(ObjectReply::Redeemed(inner)));
+    world.tell(MAIN, ObjectRequest::Drop(outer));
+    assert_eq!(world.memories.len(), 2);
+}
+
+#[test]
+fn among_many_what_is_lost_goes_a_moment_later() {
+    let mut world = World::running();
+    let before = world.table.memory_bytes;
+    let (queue, _) = world.make(MAIN, QUEUE);
+    for _ in 0..1000 {
+        world.ticket(MAIN, queue, queue);
+    }
+    world.tell(MAIN, ObjectRequest::Drop(queue));
+    assert_eq!(world.memories.len(), 1);
+    let due = world.table.next_deadline().expect("somebody looks");
+    world.pass(due - world.now);
+    assert!(world.memories.is_empty());
+    assert_eq!(world.table.memory_bytes, before);
+    assert_eq!(world.table.next_deadline(), None);
+}
+
+#[test]
+fn an_end_of_a_pipe_that_is_sent_through_itself_is_lost_with_the_other() {
+    let mut world = World::running();
+    let (first, second) = world.make(MAIN, PIPE);
+    let second = second.expect("a pipe has two ends");
+    let ticket = world.ticket(MAIN, second, second);
+    let redeemed = world.ask(MAIN, ObjectRequest::Redeem { via: first, ticket });
+    assert_eq!(redeemed, Ok(ObjectReply::Redeemed(second)), "who has the other end can have it");
+
+    world.ticket(MAIN, second, second);
+    world.ticket(MAIN, first, first);
+    assert!(world.memories.is_empty(), "there is no other end now");
+}
+
+#[test]
+fn an_end_of_a_pipe_that_is_in_its_own_pipe_goes_with_the_other() {
+    let mut world = World::running();
+    let (first, second) = world.make(MAIN, PIPE);
+    world.ticket(MAIN, first, second.expect("a pipe has two ends"));
+    assert_eq!(world.memories.len(), 1, "who has the first can have the second");
+    world.tell(MAIN, ObjectRequest::Drop(first));
+    assert!(world.memories.is_empty());
+}
+
+#[test]
+fn circles_of_queues_give_their_place_back() {
+    let mut world = World::running();
+    for _ in 0..20 {
+        let child = world.child_with(MAIN, &[]);
+        let (one, _) = world.make(child, QUEUE);
+        let (two, _) = world.make(child, QUEUE);
+        world.ticket(child, one, two);
+        world.ticket(child, two, one);
+        world.busy = true;
+        world.die(child);
+        world.busy = false;
+        world.finish_recoveries();
+    }
+    assert!(world.memories.is_empty());
+}
+
+#[test]
 fn objects_are_limited_for_each_process_and_for_the_run() {
     let mut world = World::running();
     let child = world.child_with(MAIN, &[]);

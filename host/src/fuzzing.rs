@@ -8,8 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
+use serde::Deserialize;
 
-use crate::artifact::{Cache, Manifest, Refused, SourceKind, work};
+use crate::artifact::{Cache, Manifest, Refused, SourceKind, seal, work};
 use crate::wire::compiler::{Answer, Job, Request};
 use crate::{cli, supervisor, units, wire};
 
@@ -85,10 +86,12 @@ pub fn entry(folder: &Path, bytes: &[u8]) {
     let write = |index: usize, bytes: &[u8]| fs::write(&files[index], bytes).expect("a file can be written");
     if how % 2 == 0 {
         let text = String::from_utf8_lossy(first).replace("KEY", key);
-        write(0, text.replace("HASH", blake3::hash(second).to_hex().as_str()).as_bytes());
+        let written = serde_json::from_str::<Written>(&text).ok().map(|written| written.manifest);
+        let hash = written.as_ref().and_then(|manifest| seal(manifest, second).ok()).unwrap_or_default();
+        write(0, text.replace("HASH", &hash).as_bytes());
         write(1, second);
-        if let Some((file, _)) = cache.find(key) {
-            assert_eq!(contents(file.into()), second, "the artifact is the one that was found whole");
+        if let Some((file, manifest)) = cache.find(key) {
+            assert_eq!((contents(file.into()), Some(manifest)), (second.to_owned(), written), "it is what was written");
             assert!(text.contains("HASH"), "nobody guesses a hash");
         }
     } else {
@@ -105,15 +108,20 @@ pub fn entry(folder: &Path, bytes: &[u8]) {
             }
             write(index, &bytes);
         }
-        // Its hash is that of the artifact. A record that was changed says something else of it, and no harm comes of that.
-        if let Some((file, _)) = cache.find(key) {
-            assert_eq!(contents(file.into()), first, "the artifact is the one that was kept");
+        if let Some((file, found)) = cache.find(key) {
+            assert_eq!((contents(file.into()), found), (first.to_owned(), manifest()), "it is what was kept");
         } else {
             assert!(second.len() >= 4, "what was kept is found");
         }
     }
     assert!(cache.find("another").is_none(), "an entry is found under its own name only");
     assert!(cache.clear().is_ok() && cache.find(key).is_none() && cache.entries().is_ok_and(|left| left.is_empty()));
+}
+
+/// What an entry says of its artifact.
+#[derive(Deserialize)]
+struct Written {
+    manifest: Manifest,
 }
 
 fn contents(mut file: File) -> Vec<u8> {

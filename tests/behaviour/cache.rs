@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use wasmproc::Manifest;
 use wasmproc_test_artifacts::programs;
 
 use crate::harness::{Ended, Scratch, Wasmproc, is_root, skip};
@@ -60,12 +61,19 @@ fn the_same_bytes_under_another_name_are_the_same_entry() {
     assert!(!was_cached(programs::STD_EXIT, &cache));
 }
 
+/// Gives an entry this hash.
+fn seal_anew(manifest: &Path, hash: blake3::Hash) {
+    let mut record: Value = serde_json::from_slice(&fs::read(manifest).expect("readable")).expect("JSON");
+    record["hash"] = hash.to_hex().as_str().into();
+    fs::write(manifest, record.to_string()).expect("writable");
+}
+
 /// Something done to the artifact or the manifest of an entry.
 type Damage = fn(&Path, &Path);
 
 #[test]
 fn a_damaged_entry_is_compiled_again() {
-    let damages: [(&str, Damage); 9] = [
+    let damages: [(&str, Damage); 11] = [
         ("a flipped bit", |artifact, _| {
             let mut bytes = fs::read(artifact).expect("readable");
             let middle = bytes.len() / 2;
@@ -85,6 +93,15 @@ fn a_damaged_entry_is_compiled_again() {
         ("an empty manifest", |_, manifest| fs::write(manifest, "").expect("writable")),
         ("a manifest of noise", |_, manifest| fs::write(manifest, [0xff; 100]).expect("writable")),
         ("a manifest without fields", |_, manifest| fs::write(manifest, "{}").expect("writable")),
+        ("another interface in the manifest", |_, manifest| {
+            let text = fs::read_to_string(manifest).expect("readable");
+            assert!(text.contains("wasi:cli/run@"), "it is a command: {text}");
+            fs::write(manifest, text.replace("wasi:cli/run@", "wasi:cli/ran@")).expect("writable");
+        }),
+        ("a hash of the artifact alone", |artifact, manifest| {
+            let bytes = fs::read(artifact).expect("readable");
+            seal_anew(manifest, blake3::hash(&bytes));
+        }),
         ("no manifest", |_, manifest| fs::remove_file(manifest).expect("removable")),
     ];
     for (damage, inflict) in damages {
@@ -125,13 +142,16 @@ fn an_entry_that_cannot_be_loaded_is_compiled_again() {
     let cache = scratch.at("cache");
     assert!(!was_cached(programs::SDK_EXIT, &cache));
     let (artifact, manifest) = entry(&cache);
-    let bytes = fs::read(&artifact).expect("readable");
-    let old = blake3::hash(&bytes).to_hex();
-    let new = blake3::hash(b"nonsense").to_hex();
-    let text = fs::read_to_string(&manifest).expect("readable");
-    assert!(text.contains(old.as_str()), "the manifest has the artifact's hash");
+    let hash = |artifact: &[u8]| {
+        let record: Value = serde_json::from_slice(&fs::read(&manifest).expect("readable")).expect("JSON");
+        let known: Manifest = serde_json::from_value(record["manifest"].clone()).expect("a manifest");
+        let known = serde_json::to_vec(&known).expect("JSON");
+        (record["hash"].clone(), blake3::Hasher::new().update(&known).update(artifact).finalize())
+    };
+    let (stands, is) = hash(&fs::read(&artifact).expect("readable"));
+    assert_eq!(stands, is.to_hex().as_str(), "the hash is of the manifest and the artifact");
     fs::write(&artifact, "nonsense").expect("writable");
-    fs::write(&manifest, text.replace(old.as_str(), new.as_str())).expect("writable");
+    seal_anew(&manifest, hash(b"nonsense").1);
     exits_with_7(&cache);
     exits_with_7(&cache);
 }

@@ -1,13 +1,13 @@
 //! Compiled artifacts on disk, by content.
 //!
-//! An entry is two files: the artifact and, written after it, a manifest that holds the artifact's hash. Both are
+//! An entry is two files: the artifact and, written after it, a manifest that holds the hash of both. Both are
 //! written beside their place and renamed into it, so that a crash leaves an entry whole or absent. An entry is
 //! checked against its hash before use; a damaged one counts as absent and is compiled again. The folder is readable
 //! by its user alone, because an artifact is native code.
 
 use std::env;
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -116,8 +116,7 @@ impl Cache {
         self.check_owner().ok()?;
         let record: Record = serde_json::from_slice(&fs::read(self.path(key, "json")).ok()?).ok()?;
         let file = File::open(self.path(key, "cwasm")).ok()?;
-        let hash = blake3::Hasher::new().update_reader(&file).ok()?.finalize();
-        let whole = record.key == key && record.hash == hash.to_hex().as_str();
+        let whole = record.key == key && record.hash == seal(&record.manifest, &file).ok()?;
         whole.then_some((file.into(), record.manifest))
     }
 
@@ -127,8 +126,8 @@ impl Cache {
         self.make_folder().context(|| format!("can't make the cache folder {shown}"))?;
         self.check_owner()?;
         let bytes = read_all(artifact)?;
-        let record =
-            Record { key: key.to_owned(), hash: blake3::hash(&bytes).to_hex().to_string(), manifest: manifest.clone() };
+        let hash = seal(manifest, bytes.as_slice()).context(|| "can't hash an artifact".to_owned())?;
+        let record = Record { key: key.to_owned(), hash, manifest: manifest.clone() };
         let json = serde_json::to_vec_pretty(&record).map_err(|error| Error::failed(error.to_string()))?;
         let place = self.path(key, "cwasm");
         self.write(&place, &bytes).context(|| format!("can't write to the cache {shown}"))?;
@@ -199,6 +198,14 @@ impl Cache {
     fn path(&self, key: &str, extension: &str) -> PathBuf {
         self.folder.join(format!("{key}.{extension}"))
     }
+}
+
+/// The hash of an entry: of what is known about the artifact, and of the artifact.
+pub(crate) fn seal(manifest: &Manifest, artifact: impl Read) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&serde_json::to_vec(manifest)?);
+    hasher.update_reader(artifact)?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 fn if_not_found<T>(error: io::Error, otherwise: T) -> io::Result<T> {

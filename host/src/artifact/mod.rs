@@ -15,6 +15,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use cache::seal;
 pub use cache::{Cache, CacheEntry};
 pub(crate) use client::describe;
 pub(crate) use compiler::main as compiler_main;

@@ -115,7 +115,21 @@ pub(crate) fn understand(words: &[&str]) -> anyhow::Result<crate::Task> {
 
 /// Prints `value` as JSON on stdout.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    print_line(&serde_json::to_string_pretty(value)?)
+    print_line(&json(value)?)
+}
+
+/// `value` as JSON, which may come to a terminal too: the control characters that JSON leaves as they are, are escaped.
+fn json(value: &impl serde::Serialize) -> serde_json::Result<String> {
+    let mut text = String::new();
+    for character in serde_json::to_string_pretty(value)?.chars() {
+        match character {
+            '\n' => text.push('\n'),
+            // They stand in strings only.
+            control if control.is_control() => text.push_str(&format!("\\u{:04x}", u32::from(control))),
+            other => text.push(other),
+        }
+    }
+    Ok(text)
 }
 
 /// Prints to stdout; a reader that has gone away is no error.
@@ -124,5 +138,17 @@ fn print_line(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{}", text.trim_end()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn json_has_no_control_characters_and_says_the_same() {
+        let hostile = "\u{0}\u{1b}[31m\n\u{7f}\u{9b}31m\u{85} \u{1f600} \\u009b";
+        let text = super::json(&[hostile]).expect("it can be written");
+        assert!(!text.chars().any(|one| one.is_control() && one != '\n'), "{text:?}");
+        let read: Vec<String> = serde_json::from_str(&text).expect("it can be read");
+        assert_eq!(read, [hostile]);
     }
 }

@@ -27,10 +27,7 @@ impl Destination {
 }
 
 pub(super) fn write(outcome: &Outcome, destination: &Destination) -> Result<()> {
-    let text = match destination.json {
-        true => serde_json::to_string_pretty(&Json::of(outcome))? + "\n",
-        false => human(outcome),
-    };
+    let text = if destination.json { json(outcome)? } else { human(outcome) };
     if destination.file.as_os_str() == "-" {
         return Ok(std::io::stderr().write_all(text.as_bytes())?);
     }
@@ -39,7 +36,11 @@ pub(super) fn write(outcome: &Outcome, destination: &Destination) -> Result<()> 
         .with_context(|| format!("can't write the report to {}", destination.file.display()))
 }
 
-fn human(outcome: &Outcome) -> String {
+pub(super) fn json(outcome: &Outcome) -> Result<String> {
+    Ok(super::json(&Json::of(outcome))? + "\n")
+}
+
+pub(super) fn human(outcome: &Outcome) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["PID", "PARENT", "NAME", "START", "DURATION", "CPU", "PEAK MEMORY", "ALLOWED", "END"]);

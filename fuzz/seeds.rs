@@ -65,6 +65,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, bytes) in wasmproc::fuzzing::packet_seeds() {
         write("channel", name, &bytes)?;
     }
+    for (name, bytes) in wasmproc::fuzzing::told_seeds() {
+        write("told", name, &bytes)?;
+    }
     let kinds = ["lock", "event", "bounded", "signalling", "condition", "barrier", "queue", "pipe", "cells"];
     for (kind, name) in (0..).zip(kinds) {
         write("objects", name, &object(kind))?;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::artifact::{Cache, Manifest, Refused, SourceKind, seal, work};
 use crate::wire::compiler::{Answer, Job, Request};
-use crate::{cli, supervisor, units, wire};
+use crate::{Cause, Outcome, Pid, ProcessReport, Report, cli, supervisor, units, wire};
 
 /// A time up to which what is shown can be read again: 30 years.
 const LONG: Duration = Duration::from_secs(1 << 30);
@@ -139,6 +139,63 @@ fn manifest() -> Manifest {
         artifact_bytes: 2,
         compile_ms: 3,
     }
+}
+
+/// What a process or a compile worker says, as the user sees it.
+pub fn told(bytes: &[u8]) {
+    let Some((how, rest)) = bytes.split_first() else { return };
+    if how % 2 == 0 {
+        let Ok(Answer::Described(manifest, wit)) = postcard::from_bytes(rest) else { return };
+        check_shown(&cli::shown_file(&manifest, &wit));
+        assert!(manifest.run().is_none_or(|name| manifest.exports.iter().any(|export| export == name)));
+        return;
+    }
+    let Ok((name, cause, numbers)) = postcard::from_bytes::<(String, Cause, [u32; 4])>(rest) else { return };
+    let outcome = outcome(&name, &cause, numbers);
+    let [terminal, report, json] = cli::shown_end(&outcome).expect("a report can be written");
+    for text in [&terminal, &report, &json, &cause.to_string()] {
+        check_shown(text);
+    }
+    assert!(!cause.to_string().contains('\n'), "a cause is one line");
+    let read: serde_json::Value = serde_json::from_str(&json).expect("a report can be read");
+    let process = &read["processes"][0];
+    assert_eq!((&read["exit_code"], &process["exit_code"]), (&cause.exit_code().into(), &cause.exit_code().into()));
+    assert_eq!((process["name"].as_str(), process["description"].as_str()), (Some(&*name), Some(&*cause.to_string())));
+}
+
+/// What was told, to begin with.
+pub fn told_seeds() -> Vec<Seed> {
+    let seed = |how: u8, told: postcard::Result<Vec<u8>>| [vec![how], told.unwrap_or_default()].concat();
+    let trapped =
+        Cause::Trapped { message: "it \u{1b}[31mtrapped".to_owned(), backtrace: "here\nthere\t\u{7}".to_owned() };
+    let wit = "world root {\n  import \u{9b}31m;\n}".to_owned();
+    vec![
+        ("described", seed(0, postcard::to_stdvec(&Answer::Described(manifest(), wit)))),
+        ("trapped", seed(1, postcard::to_stdvec(&("main", trapped, [1u32, 2, 3, 4])))),
+        ("failed", seed(1, postcard::to_stdvec(&("a name", Cause::Failed("\r\n".to_owned()), [0u32; 4])))),
+        ("killed", seed(1, postcard::to_stdvec(&("", Cause::Killed(Some(Pid(2))), [u32::MAX; 4])))),
+    ]
+}
+
+fn outcome(name: &str, cause: &Cause, [parent, began, took, peak]: [u32; 4]) -> Outcome {
+    let seconds = |number: u32| Duration::from_secs(number.into());
+    let process = ProcessReport {
+        pid: Pid(1),
+        name: name.to_owned(),
+        parent: (parent > 0).then(|| Pid(parent.into())),
+        started: seconds(began),
+        duration: seconds(took),
+        cause: cause.clone(),
+        cpu_time: seconds(took),
+        peak_memory_bytes: u64::from(peak) << 10,
+    };
+    let report = Report { processes: vec![process], ..Report::default() };
+    Outcome { cause: cause.clone(), stopped_by: None, report }
+}
+
+/// Lines of text, and nothing that makes a terminal do anything else.
+fn check_shown(text: &str) {
+    assert!(!text.chars().any(|one| one.is_control() && one != '\n'), "what is shown controls nothing: {text:?}");
 }
 
 /// Sizes, times, and the words of `wasmproc run`, one a line.

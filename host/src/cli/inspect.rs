@@ -1,6 +1,6 @@
 //! `wasmproc inspect`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -57,41 +57,41 @@ impl Inspect {
                 "wit": wit,
             }))?;
         } else {
-            print_line(&self.human(&manifest, &wit))?;
+            print_line(&human(&self.file, &manifest, &wit))?;
         }
         Ok(0)
     }
+}
 
-    fn human(&self, manifest: &Manifest, wit: &str) -> String {
-        let kind = match manifest.kind {
-            SourceKind::Component => "a component",
-            SourceKind::CoreModule => "a core module, made into a component",
-        };
-        let size = units::show_bytes(manifest.source_bytes);
-        let mut lines = vec![format!("{}: {kind}, {size}", self.file.display())];
-        lines.push(match (manifest.run().is_some(), manifest.entry().is_some()) {
-            (true, true) => "runs as a command, and its functions can be started as processes".to_owned(),
-            (true, false) => "runs as a command".to_owned(),
-            (false, true) => "its functions can be started as processes; it is no command".to_owned(),
-            (false, false) => "can't be run: it exports neither wasi:cli/run nor wasmproc:ipc/entry".to_owned(),
-        });
-        for name in missing(manifest) {
-            lines.push(format!("can't be run: it imports {}, which wasmproc doesn't have", printable(name)));
-        }
-        lines.push(String::new());
-        lines.push("asks for:".to_owned());
-        for (what, grant) in asked(manifest) {
-            lines.push(format!("  {what}: {grant}"));
-        }
-        for (title, names) in [("imports:", &manifest.imports), ("exports:", &manifest.exports)] {
-            lines.push(String::new());
-            lines.push(title.to_owned());
-            lines.extend(names.iter().map(|name| format!("  {}", printable(name))));
-        }
-        lines.push(String::new());
-        lines.extend(wit.lines().map(printable_line));
-        lines.join("\n")
+pub(super) fn human(file: &Path, manifest: &Manifest, wit: &str) -> String {
+    let kind = match manifest.kind {
+        SourceKind::Component => "a component",
+        SourceKind::CoreModule => "a core module, made into a component",
+    };
+    let size = units::show_bytes(manifest.source_bytes);
+    let mut lines = vec![format!("{}: {kind}, {size}", file.display())];
+    lines.push(match (manifest.run().is_some(), manifest.entry().is_some()) {
+        (true, true) => "runs as a command, and its functions can be started as processes".to_owned(),
+        (true, false) => "runs as a command".to_owned(),
+        (false, true) => "its functions can be started as processes; it is no command".to_owned(),
+        (false, false) => "can't be run: it exports neither wasi:cli/run nor wasmproc:ipc/entry".to_owned(),
+    });
+    for name in missing(manifest) {
+        lines.push(format!("can't be run: it imports {}, which wasmproc doesn't have", printable(name)));
     }
+    lines.push(String::new());
+    lines.push("asks for:".to_owned());
+    for (what, grant) in asked(manifest) {
+        lines.push(format!("  {what}: {grant}"));
+    }
+    for (title, names) in [("imports:", &manifest.imports), ("exports:", &manifest.exports)] {
+        lines.push(String::new());
+        lines.push(title.to_owned());
+        lines.extend(names.iter().map(|name| format!("  {}", printable(name))));
+    }
+    lines.push(String::new());
+    lines.extend(wit.lines().map(printable_line));
+    lines.join("\n")
 }
 
 /// A line of WIT with its indentation, and without control characters.

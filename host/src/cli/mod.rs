@@ -113,6 +113,19 @@ pub(crate) fn understand(words: &[&str]) -> anyhow::Result<crate::Task> {
     }
 }
 
+/// What is shown of how a run ended: on the terminal, and in the report for people and for programs. For fuzzing.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn shown_end(outcome: &crate::Outcome) -> anyhow::Result<[String; 3]> {
+    let ends: Vec<String> = outcome.report.processes.iter().flat_map(terminal::end).collect();
+    Ok([ends.join("\n"), report::human(outcome), report::json(outcome)?])
+}
+
+/// What is shown of a file that was looked at. For fuzzing.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn shown_file(manifest: &crate::Manifest, wit: &str) -> String {
+    inspect::human(std::path::Path::new("fuzzed.wasm"), manifest, wit)
+}
+
 /// Prints `value` as JSON on stdout.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print_line(&json(value)?)

@@ -70,16 +70,8 @@ impl Attendant for Terminal {
     fn ended(&mut self, process: &ProcessReport) {
         // An exit is the program's own affair, and so is whom it kills.
         let silent = matches!(process.cause, Cause::Exited(_) | Cause::Killed(_) | Cause::ParentLost);
-        if silent {
-            return;
-        }
-        let who = who(process.pid, &process.name);
-        let advice = process.cause.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
-        complain(&format!("{who} {}{advice}", process.cause));
-        if let Cause::Trapped { backtrace, .. } = &process.cause {
-            for line in backtrace.lines() {
-                say(&format!("    {}", crate::cause::printable(line)));
-            }
+        if !silent {
+            complain(&end(process).join("\n"));
         }
     }
 
@@ -93,6 +85,17 @@ impl Attendant for Terminal {
             rest.extend(children.map(|child| (depth + 1, child)));
         }
     }
+}
+
+/// How a process ended, in one line, and where if it trapped, in others.
+pub(super) fn end(process: &ProcessReport) -> Vec<String> {
+    let who = who(process.pid, &process.name);
+    let advice = process.cause.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+    let mut lines = vec![format!("{who} {}{advice}", process.cause)];
+    if let Cause::Trapped { backtrace, .. } = &process.cause {
+        lines.extend(backtrace.lines().map(|line| format!("    {}", crate::cause::printable(line))));
+    }
+    lines
 }
 
 fn line(process: &ProcessView) -> String {

@@ -1,7 +1,7 @@
 //! What is around the table: a zygote, workers, memories and a clock, as far as the table can see them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Component as PathPart, PathBuf};
 use std::time::Duration;
 
 use wasmproc_sandbox::{Usage, WaitStatus};
@@ -11,7 +11,7 @@ use crate::Pid;
 use crate::supervisor::spawn::{Component, Limits, Plan, View};
 use crate::wire::init::NoView;
 use crate::wire::object::{ObjectId, ObjectRequest};
-use crate::wire::worker::{FromWorker, Request, ToWorker};
+use crate::wire::worker::{FromWorker, Request, Start, Target, ToWorker};
 use crate::wire::zygote::WorkerId;
 
 /// A run that is killed is over after this many rounds of reaping at the latest.
@@ -99,7 +99,9 @@ impl World {
             ended: BTreeSet::new(),
             finished: false,
         };
-        let actions = world.table.begin(plan(), main_start(Vec::new(), Vec::new(), 2), Duration::ZERO);
+        let directories = plan().directories.into_iter().map(|view| (view.guest, view.read_only)).collect();
+        let start = Start { directories, ..main_start(Vec::new(), Vec::new(), 2) };
+        let actions = world.table.begin(plan(), start, Duration::ZERO);
         world.act(actions);
         world
     }
@@ -120,7 +122,8 @@ impl World {
         for action in actions {
             match action {
                 Action::Fork(worker) => assert!(self.forking.insert(worker), "a worker is asked for once"),
-                Action::Start(worker, start, _) => {
+                Action::Start(worker, start, views) => {
+                    check_rights(&start, &views);
                     let to = self.workers.get_mut(&worker).expect("only a living worker is started");
                     assert!(to.pid.replace(start.pid).is_none(), "a worker is started once");
                     self.hear(worker);
@@ -352,6 +355,28 @@ impl World {
             let runs = living.iter().any(|process| process.pid == *pid && process.phase == Phase::Running);
             assert!(!(runs && *must), "whoever runs has its requests answered");
         }
+    }
+}
+
+/// Rights only narrow: nobody gets more than the first process has.
+fn check_rights(start: &Start, views: &[View]) {
+    let all = plan();
+    assert!(
+        start.memory_limit_bytes <= all.max_memory_bytes && start.memory_allowance_bytes <= start.memory_limit_bytes
+    );
+    assert!(!matches!(start.target, Target::Attempt { .. }), "attempts are the doctor's");
+    assert!(!start.name.is_empty() && !start.name.chars().any(char::is_control), "a name can be shown");
+    let names: BTreeSet<&str> = views.iter().map(|view| view.guest.as_str()).collect();
+    assert_eq!((names.len(), start.directories.len()), (views.len(), views.len()), "each directory has its own name");
+    for view in views {
+        let whole =
+            all.directories.iter().find(|whole| whole.grant == view.grant).expect("a directory that was granted");
+        assert!(view.read_only || !whole.read_only, "what is read-only stays so");
+        assert!(view.narrowed || (view.path.as_os_str().is_empty() && view.read_only == whole.read_only));
+        assert!(
+            view.path.components().all(|part| matches!(part, PathPart::Normal(_))),
+            "a view is inside of its grant"
+        );
     }
 }
 

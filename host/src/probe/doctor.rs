@@ -94,7 +94,7 @@ fn layers(walls: &Walls) -> Vec<Check> {
     check("seccomp", walls.seccomp, "an allowlist of system calls for each role; everything else ends the worker");
     let has_user = walls.missing.iter().all(|missing| missing.layer != "user without rights");
     check("user without rights", has_user, "no capabilities, no new privileges, not traceable");
-    check("limits", true, "memory, open files, processes, core dumps, locked memory");
+    check("limits", true, &limits());
     if let (Some(version @ ..6), Some(check)) =
         (walls.landlock, checks.iter_mut().find(|check| check.layer == "Landlock"))
     {
@@ -108,11 +108,13 @@ fn layers(walls: &Walls) -> Vec<Check> {
         );
         check.remedy = Some("use a newer kernel; other layers stand around the rest".to_owned());
     }
-    if Task::DEFAULT_MAX_OPEN_FILES > wasmproc_sandbox::raise_open_files()
-        && let Some(check) = checks.last_mut()
-    {
-        let open_files = wasmproc_sandbox::raise_open_files();
-        check.detail = format!("{}; {open_files} open files for the whole run", check.detail);
-    }
     checks
+}
+
+fn limits() -> String {
+    let limits = "memory, open files, processes, core dumps, locked memory";
+    match wasmproc_sandbox::raise_open_files() {
+        open_files @ ..Task::DEFAULT_MAX_OPEN_FILES => format!("{limits}; {open_files} open files for the whole run"),
+        _ => limits.to_owned(),
+    }
 }

@@ -35,11 +35,20 @@ struct Worker {
     channel: Control,
     pidfd: OwnedFd,
     pid: i32,
+    killed: bool,
     /// What its socket is watched for.
     interest: EventFlags,
     /// What it says is to be heard, and not left in its socket.
     listens: bool,
     beginning: Beginning,
+}
+
+impl Worker {
+    fn kill(&mut self) {
+        self.killed = true;
+        // One that is dead already is just about to be reported.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
 }
 
 /// How far a worker has come with its process.
@@ -66,7 +75,7 @@ impl Workers {
         let (channel, _) = self.expected.remove(&worker)?;
         self.by_pid.insert(pid, worker);
         let (interest, beginning) = (EventFlags::IN, Beginning::Spare);
-        self.living.insert(worker, Worker { channel, pidfd, pid, interest, listens: true, beginning });
+        self.living.insert(worker, Worker { channel, pidfd, pid, killed: false, interest, listens: true, beginning });
         self.living.get(&worker).map(|worker| &worker.channel)
     }
 
@@ -180,7 +189,8 @@ impl Workers {
 
     /// Whether the process has begun to end. Its socket closes in the course of that.
     pub(super) fn is_ending(&self, worker: WorkerId) -> bool {
-        self.living.get(&worker).is_none_or(|worker| kernel::is_ending(worker.pidfd.as_fd()))
+        // Who was killed need not be looked at: that takes longer than all else that a worker's end costs here.
+        self.living.get(&worker).is_none_or(|worker| worker.killed || kernel::is_ending(worker.pidfd.as_fd()))
     }
 
     /// The descriptor of the living process behind a worker.
@@ -188,17 +198,14 @@ impl Workers {
         self.living.get(&worker).map(|worker| &worker.pidfd)
     }
 
-    pub(super) fn kill(&self, worker: WorkerId) {
-        if let Some(worker) = self.living.get(&worker) {
-            // One that is dead already is just about to be reported.
-            let _ = pidfd_send_signal(&worker.pidfd, Signal::KILL);
+    pub(super) fn kill(&mut self, worker: WorkerId) {
+        if let Some(worker) = self.living.get_mut(&worker) {
+            worker.kill();
         }
     }
 
-    pub(super) fn kill_all(&self) {
-        for worker in self.living.keys() {
-            self.kill(*worker);
-        }
+    pub(super) fn kill_all(&mut self) {
+        self.living.values_mut().for_each(Worker::kill);
     }
 
     /// It is reaped, or was never born.

@@ -1,21 +1,20 @@
 //! A task to run: what it is, what it is granted, what limits it has.
 
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+mod ingredients;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
-use wasmproc_sandbox::{self as sandbox, Cgroup, CgroupLimits, Identity, Layers, ProcessLimits};
+use wasmproc_sandbox::{self as sandbox, Identity, Layers};
 
 use crate::artifact::{Artifact, Cache};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::role::Early;
-use crate::supervisor::{self, Attendant, Broken, Component, Controller, Ingredients, Limits, Outcome, Plan, View};
-use crate::units;
+use crate::supervisor::{self, Attendant, Broken, Controller, Outcome};
 use crate::wire::MAX_TEXT_BYTES;
-use crate::wire::init::{Grant, Setup};
-use crate::worker;
+use crate::wire::init::Grant;
 
 /// Whether a directory may be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,8 +56,6 @@ pub struct Task {
 const MAX_GRANTS: usize = supervisor::MAX_DIRECTORIES;
 /// Components of one run; each is a descriptor in one message.
 const MAX_COMPONENTS: usize = 32;
-/// Results that ended processes left and nobody has taken yet.
-const MAX_KEPT_OUTPUT_BYTES: u64 = 256 << 20;
 
 impl Task {
     /// What a process may use of memory unless said otherwise: 1 GiB.
@@ -349,150 +346,16 @@ impl Task {
         Ok(artifacts)
     }
 
-    pub(crate) fn views(&self) -> Result<Vec<View>> {
-        let mut views: Vec<View> = Vec::new();
-        for (grant, (source, guest)) in self.directories.iter().enumerate() {
-            let guest = supervisor::guest_path(guest).map_err(|refusal| Error::invalid(refusal.message))?;
-            if views.iter().any(|view| view.guest == guest) {
-                return Err(Error::invalid(format!("two directories are to be {guest} in the guest")));
-            }
-            let read_only = matches!(source, Grant::Host { read_only: true, .. });
-            views.push(View { guest, grant, path: PathBuf::new(), read_only, narrowed: false });
-        }
-        Ok(views)
-    }
-
-    fn grants(&self) -> Result<Vec<Grant>> {
-        let grant = |(grant, _): &(Grant, String)| match grant {
-            Grant::Host { path, read_only } => {
-                let path = real_directory(path)?;
-                Ok(Grant::Host { path, read_only: *read_only })
-            }
-            Grant::Tmp { .. } => Ok(grant.clone()),
-        };
-        self.directories.iter().map(grant).collect()
-    }
-
-    fn stdio(&self) -> Result<[OwnedFd; 3]> {
-        let own = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-        let own = [own.0.as_fd(), own.1.as_fd(), own.2.as_fd()];
-        let stream = |index: usize| match &self.stdio[index] {
-            Some(given) => given.try_clone(),
-            // A stream that is closed here is an empty one there.
-            None => own[index].try_clone_to_owned().or_else(|error| match error.raw_os_error() {
-                Some(libc::EBADF) => nothing(),
-                // One that is there and can't be passed on must not be lost silently.
-                _ => Err(error),
-            }),
-        };
-        let streams: std::io::Result<_> = (|| Ok([stream(0)?, stream(1)?, stream(2)?]))();
-        streams.context(|| "can't duplicate the standard streams".to_owned())
-    }
-
-    fn ingredients(&self, artifacts: &[Artifact], doorstep: Early) -> Result<Ingredients> {
-        let [stdin, stdout, stderr] = self.stdio()?;
-        let terminals = [&stdin, &stdout, &stderr].map(rustix::termios::isatty);
-        let parallelism = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
-        let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let arguments: Vec<String> = std::iter::once(name).chain(self.arguments.iter().cloned()).collect();
-        let directories = self.views()?;
-        let mut start = supervisor::main_start(arguments.clone(), self.environment.clone(), parallelism);
-        start.terminals = terminals;
-        start.max_output_bytes = self.max_output_bytes;
-        start.directories = directories.iter().map(|view| (view.guest.clone(), view.read_only)).collect();
-        let files = artifacts.iter().map(|artifact| artifact.file.try_clone()).collect::<std::io::Result<Vec<_>>>();
-        let grants = self.grants()?;
-        Ok(Ingredients {
-            setup: Setup {
-                grants,
-                user: self.user,
-                limits: ProcessLimits {
-                    // What the host side of a worker needs comes on top of what its guest may have.
-                    memory_bytes: self.max_memory_bytes.saturating_add(worker::HOST_SIDE_BYTES),
-                    open_files: self.max_open_files,
-                    file_bytes: self.max_file_bytes,
-                },
-                components: artifacts.len(),
-                cgroup: self.cgroup.is_some(),
-            },
-            artifacts: files.context(|| "can't duplicate an artifact's descriptor".to_owned())?,
-            stdin,
-            stdout,
-            stderr,
-            components: self.known_components(artifacts),
-            limits: Limits {
-                max_processes: self.max_processes,
-                max_total_memory_bytes: self.memory_beside_code(artifacts)?,
-                max_kept_output_bytes: MAX_KEPT_OUTPUT_BYTES,
-                max_objects: self.max_objects,
-                max_total_objects: self.max_total_objects,
-            },
-            plan: Plan {
-                component: 0,
-                arguments,
-                environment: self.environment.clone(),
-                directories,
-                max_memory_bytes: self.max_memory_bytes,
-                cpu_time: self.cpu_time,
-                timeout: self.timeout,
-                terminals,
-                parallelism,
-                max_output_bytes: self.max_output_bytes,
-            },
-            start,
-            grace: self.grace,
-            strict: self.strict,
-            list_processes: self.list_processes,
-            doorstep,
-            cgroup: self.own_cgroup()?,
-        })
-    }
-
-    /// What the processes of the run may have together: its memory without the compiled code, which they share.
-    fn memory_beside_code(&self, artifacts: &[Artifact]) -> Result<u64> {
-        let code: u64 = artifacts.iter().map(|artifact| artifact.manifest.artifact_bytes).sum();
-        self.max_total_memory_bytes.checked_sub(code).filter(|rest| *rest > 0).ok_or_else(|| {
-            let code = units::show_bytes(code);
-            Error::failed(format!("the compiled code alone has {code}; allow the run more with --max-total-memory"))
-        })
-    }
-
-    /// The run's own cgroup. The kernel counts there what the limits of processes don't: page tables, stacks, sockets.
-    fn own_cgroup(&self) -> Result<Option<Cgroup>> {
-        let Some(parent) = &self.cgroup else { return Ok(None) };
-        let processes = self.max_processes as u64 + CGROUP_EXTRA_PROCESSES;
-        let extra = processes.saturating_mul(CGROUP_EXTRA_BYTES_EACH).saturating_add(worker::HOST_SIDE_BYTES);
-        let limits = CgroupLimits { memory_bytes: self.max_total_memory_bytes.saturating_add(extra), processes };
-        let cgroup = Cgroup::create(parent, limits);
-        cgroup.map(Some).context(|| format!("can't make a cgroup in {}", parent.display()))
-    }
-
     fn unlinkable(&self, number: usize, reason: &str) -> Error {
         let named = number.checked_sub(1).and_then(|index| self.components.get(index));
         let file = named.map_or(&self.program, |(_, file)| file).display();
         let reason = crate::cause::printable(reason);
         Error::cannot_run(format!("can't run {file}: it imports what wasmproc doesn't have: {reason}"))
     }
-
-    fn known_components(&self, artifacts: &[Artifact]) -> Vec<Component> {
-        let names = std::iter::once(None).chain(self.components.iter().map(|(name, _)| Some(name.clone())));
-        let component = |(name, artifact): (Option<String>, &Artifact)| Component {
-            name,
-            has_run: artifact.manifest.run().is_some(),
-            has_entry: artifact.manifest.entry().is_some(),
-            starts_processes: artifact.manifest.starts_processes(),
-        };
-        names.zip(artifacts).map(component).collect()
-    }
 }
 
 /// Open files that the processes of a run can't do without.
 const LEAST_OPEN_FILES: u64 = 96;
-
-/// Init, zygotes and spares.
-const CGROUP_EXTRA_PROCESSES: u64 = 16;
-/// What the kernel and the worker use for a process, beside what is asked for.
-const CGROUP_EXTRA_BYTES_EACH: u64 = 1 << 20;
 
 /// A task that is ready to begin.
 #[derive(Debug)]
@@ -537,18 +400,4 @@ impl Running {
         }
         Err(Error::failed("compiled artifacts can't be loaded: clear the cache with wasmproc cache clear"))
     }
-}
-
-/// The directory's real name, so that what is granted is what was meant.
-fn real_directory(path: &Path) -> Result<PathBuf> {
-    let shown = path.display();
-    let real = std::fs::canonicalize(path).map_err(|error| Error::invalid(format!("can't grant {shown}: {error}")))?;
-    match real.is_dir() {
-        true => Ok(real),
-        false => Err(Error::invalid(format!("can't grant {shown}: it is not a directory; grant the one it lies in"))),
-    }
-}
-
-fn nothing() -> std::io::Result<OwnedFd> {
-    Ok(File::options().read(true).write(true).open("/dev/null")?.into())
 }

@@ -11,8 +11,9 @@ use rustix::fs::MemfdFlags;
 use serde::Deserialize;
 
 use crate::artifact::{Cache, Manifest, Refused, SourceKind, seal, work};
+use crate::cause::printable;
 use crate::wire::compiler::{Answer, Job, Request};
-use crate::{Cause, Outcome, Pid, ProcessReport, Report, cli, supervisor, units, wire};
+use crate::{Access, Allowed, Cause, Outcome, Pid, ProcessReport, Report, cli, supervisor, units, wire};
 
 /// A time up to which what is shown can be read again: 30 years.
 const LONG: Duration = Duration::from_secs(1 << 30);
@@ -150,8 +151,10 @@ pub fn told(bytes: &[u8]) {
         assert!(manifest.run().is_none_or(|name| manifest.exports.iter().any(|export| export == name)));
         return;
     }
-    let Ok((name, cause, numbers)) = postcard::from_bytes::<(String, Cause, [u32; 4])>(rest) else { return };
-    let outcome = outcome(&name, &cause, numbers);
+    let Ok((name, cause, numbers, timeout)) = postcard::from_bytes::<(String, Cause, [u32; 4], Duration)>(rest) else {
+        return;
+    };
+    let outcome = outcome(&name, &cause, numbers, timeout);
     let [terminal, report, json] = cli::shown_end(&outcome).expect("a report can be written");
     for text in [&terminal, &report, &json, &cause.to_string()] {
         check_shown(text);
@@ -160,7 +163,10 @@ pub fn told(bytes: &[u8]) {
     let read: serde_json::Value = serde_json::from_str(&json).expect("a report can be read");
     let process = &read["processes"][0];
     assert_eq!((&read["exit_code"], &process["exit_code"]), (&cause.exit_code().into(), &cause.exit_code().into()));
-    assert_eq!((process["name"].as_str(), process["description"].as_str()), (Some(&*name), Some(&*cause.to_string())));
+    assert_eq!(
+        (process["name"].as_str(), process["description"].as_str()),
+        (Some(&*printable(&name)), Some(&*cause.to_string()))
+    );
 }
 
 /// What was told, to begin with.
@@ -171,13 +177,16 @@ pub fn told_seeds() -> Vec<Seed> {
     let wit = "world root {\n  import \u{9b}31m;\n}".to_owned();
     vec![
         ("described", seed(0, postcard::to_stdvec(&Answer::Described(manifest(), wit)))),
-        ("trapped", seed(1, postcard::to_stdvec(&("main", trapped, [1u32, 2, 3, 4])))),
-        ("failed", seed(1, postcard::to_stdvec(&("a name", Cause::Failed("\r\n".to_owned()), [0u32; 4])))),
-        ("killed", seed(1, postcard::to_stdvec(&("", Cause::Killed(Some(Pid(2))), [u32::MAX; 4])))),
+        ("trapped", seed(1, postcard::to_stdvec(&("main", trapped, [1u32, 2, 3, 4], LONG)))),
+        (
+            "failed",
+            seed(1, postcard::to_stdvec(&("a name", Cause::Failed("\r\n".to_owned()), [0u32; 4], Duration::ZERO))),
+        ),
+        ("killed", seed(1, postcard::to_stdvec(&("", Cause::Killed(Some(Pid(2))), [u32::MAX; 4], Duration::MAX)))),
     ]
 }
 
-fn outcome(name: &str, cause: &Cause, [parent, began, took, peak]: [u32; 4]) -> Outcome {
+fn outcome(name: &str, cause: &Cause, [parent, began, took, peak]: [u32; 4], timeout: Duration) -> Outcome {
     let seconds = |number: u32| Duration::from_secs(number.into());
     let process = ProcessReport {
         pid: Pid(1),
@@ -188,6 +197,12 @@ fn outcome(name: &str, cause: &Cause, [parent, began, took, peak]: [u32; 4]) -> 
         cause: cause.clone(),
         cpu_time: seconds(took),
         peak_memory_bytes: u64::from(peak) << 10,
+        allowed: Allowed {
+            max_memory_bytes: u64::MAX - u64::from(peak),
+            cpu_time: Some(timeout),
+            timeout: (parent > 0).then_some(timeout),
+            directories: vec![(name.to_owned(), Access::ReadOnly), (format!("/{name}"), Access::ReadWrite)],
+        },
     };
     let report = Report { processes: vec![process], ..Report::default() };
     Outcome { cause: cause.clone(), stopped_by: None, report }

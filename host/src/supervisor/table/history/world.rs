@@ -53,7 +53,6 @@ fn plan() -> Plan {
         narrowed: false,
     };
     Plan {
-        max_output_bytes: u64::MAX,
         component: 0,
         arguments: Vec::new(),
         environment: Vec::new(),

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::fs::inotify;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use wasmproc_test_artifacts::programs;
 
 use crate::harness::{Footprint, Process, Running, Scratch, Wasmproc, eventually};
@@ -242,4 +242,26 @@ fn assert_entries_are_whole(cache: &Path) {
         assert!(name.ends_with(".cwasm") || name.ends_with(".json"), "{name} was left behind");
         assert!(!name.starts_with(".tmp"), "{name} was left behind");
     }
+}
+
+/// Nobody tells then that the killed are dead.
+#[test]
+fn a_stopped_init_does_not_keep_a_run_from_ending() {
+    let running = Wasmproc::run(["--timeout", "3s", programs::SLEEPS]).start();
+    running.expect_stdout("ready");
+    let init = Pid::from_raw(running.process("wasmproc-init").pid).expect("not 0");
+    rustix::process::kill_process(init, Signal::STOP).expect("it is there");
+    let ended = running.end().expect(125);
+    ended.complains_of(&["init"]);
+}
+
+#[test]
+fn a_killed_compiler_is_told_as_such() {
+    let scratch = Scratch::new();
+    // Takes some seconds to compile.
+    let deep = format!("(module (func (export \"_start\") {} {}))", "(block ".repeat(30_000), ")".repeat(30_000));
+    scratch.write("deep.wat", &deep);
+    let running = Wasmproc::run(["--no-cache", &scratch.at("deep.wat")]).start();
+    running.process("wasmproc-compil").kill();
+    running.end().expect(125).complains_of(&["deep.wat", "the compiler was killed"]);
 }

@@ -8,8 +8,8 @@ use wasmproc::Task;
 use crate::table::{self, median};
 use crate::{micros, programs};
 
-/// The first word of this program's command line when it is to run a task: `sandbox with|without FILE ARGS...`.
-pub(crate) const ROLE: &str = "sandbox";
+/// The first word of this program's command line when it is to run a task: `task-runner with|without FILE ARGS...`.
+pub(crate) const ROLE: &str = "task-runner";
 
 const ROUNDS: usize = 9;
 const STARTS: usize = 200;

@@ -67,11 +67,18 @@ impl Cgroup {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let parent = self.folder.parent().unwrap_or(&self.folder).display();
-                self.missing.push(Missing {
-                    layer: format!("cgroup controller {controller}"),
-                    reason: format!("it is not switched on in {parent}"),
-                    remedy: format!("echo +{controller} > {parent}/cgroup.subtree_control, with no process in it"),
-                });
+                let offered = fs::read_to_string(self.folder.with_file_name("cgroup.controllers")).unwrap_or_default();
+                let (reason, remedy) = match offered.split_whitespace().any(|one| one == controller) {
+                    true => (
+                        format!("it is not switched on in {parent}"),
+                        format!("echo +{controller} > {parent}/cgroup.subtree_control, with no process in it"),
+                    ),
+                    false => (
+                        format!("{parent} does not have it"),
+                        "have it delegated; a machine that uses cgroups of version 1 may have it there".to_owned(),
+                    ),
+                };
+                self.missing.push(Missing { layer: format!("cgroup controller {controller}"), reason, remedy });
             }
             Err(error) => return Err(error),
         }

@@ -60,14 +60,11 @@ pub fn drop_capabilities() -> io::Result<()> {
     // The bounding set is emptied while CAP_SETPCAP is still there; without it there is nothing to drop from.
     for capability in 0..64 {
         let Some(set) = CapabilitySet::from_bits(1 << capability) else { continue };
-        match rustix::thread::capability_is_in_bounding_set(set) {
-            Ok(true) => match rustix::thread::remove_capability_from_bounding_set(set) {
-                Ok(()) | Err(rustix::io::Errno::PERM) => {}
-                Err(error) => return Err(error.into()),
-            },
-            Ok(false) => {}
+        match rustix::thread::remove_capability_from_bounding_set(set) {
+            Ok(()) | Err(rustix::io::Errno::PERM) => {}
             // The kernel knows fewer capabilities than this loop.
-            Err(_) => break,
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(error) => return Err(error.into()),
         }
     }
     rustix::thread::clear_ambient_capability_set()?;

@@ -31,7 +31,9 @@ pub use identity::{
 pub use kernel::require_kernel;
 pub use landlock::{landlock_version, restrict};
 pub use limits::{CpuTimer, ProcessLimits, data_in_use, forbid_processes, lower_memory, raise_open_files};
-pub use mounts::{clone_directory, empty_root, host_directory, make_private, private_tmp, subdirectory};
+pub use mounts::{
+    OldRoot, clone_directory, empty_root, enter_empty_root, host_directory, make_private, private_tmp, subdirectory,
+};
 pub use namespaces::{Namespace, enter};
 pub use process::{
     Fork, Threads, Usage, WaitStatus, adopt_orphans, clone_process, die_with_parent, exit_now, reap, set_process_name,

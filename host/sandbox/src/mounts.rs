@@ -79,6 +79,28 @@ pub fn private_tmp(capacity_bytes: u64) -> io::Result<OwnedFd> {
 ///
 /// Call [`make_private`] first.
 pub fn empty_root() -> io::Result<()> {
+    enter_empty_root()?.detach()
+}
+
+/// The host's file tree, which this process has left and which is still mounted in its namespace.
+#[derive(Debug)]
+#[must_use = "the host's files are still there"]
+pub struct OldRoot {
+    is_mounted: bool,
+}
+
+impl OldRoot {
+    /// Lets go of it. The kernel takes its time for that.
+    pub fn detach(self) -> io::Result<()> {
+        if self.is_mounted {
+            unmount(c".", UnmountFlags::DETACH)?;
+        }
+        Ok(rustix::process::chdir(c"/")?)
+    }
+}
+
+/// The first half of [`empty_root`]. No guest may run before the other half is done.
+pub fn enter_empty_root() -> io::Result<OldRoot> {
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
@@ -88,11 +110,13 @@ pub fn empty_root() -> io::Result<()> {
     rustix::process::fchdir(&root)?;
     match rustix::process::pivot_root(c".", c".") {
         // The old root is now mounted over the new one; letting go of it leaves only the new.
-        Ok(()) => unmount(c".", UnmountFlags::DETACH)?,
+        Ok(()) => Ok(OldRoot { is_mounted: true }),
         // An initramfs can't be pivoted away. Without capabilities there is no way back out of a chroot either.
-        Err(_) => rustix::process::chroot(c".")?,
+        Err(_) => {
+            rustix::process::chroot(c".")?;
+            Ok(OldRoot { is_mounted: false })
+        }
     }
-    Ok(rustix::process::chdir(c"/")?)
 }
 
 fn tmpfs(options: &[(&CStr, &CStr)], attributes: MountAttrFlags) -> io::Result<OwnedFd> {

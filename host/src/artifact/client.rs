@@ -152,7 +152,7 @@ impl Reaped {
             std::thread::sleep(Duration::from_millis(1));
         }
         let _ = self.0.kill();
-        let limit = [libc::SIGPROF, libc::SIGXCPU, libc::SIGKILL].map(Some);
+        let limit = [libc::SIGPROF, libc::SIGXCPU].map(Some);
         let shown = path.display();
         match self.0.wait() {
             Ok(status) if limit.contains(&status.signal()) => {
@@ -164,6 +164,10 @@ impl Reaped {
             Ok(status) if status.signal() == Some(libc::SIGABRT) => {
                 Error::cannot_run(format!("can't run {shown}: compiling it takes too much memory; make it smaller"))
             }
+            // This process kills it only when it has hung for longer than that.
+            Ok(status) if status.signal() == Some(libc::SIGKILL) => Error::failed(format!(
+                "can't compile {shown}: the compiler was killed; somebody else, or the kernel for want of memory, did it"
+            )),
             Ok(status) => Error::cannot_run(format!("can't run {shown}: the compiler ended with {status}")),
             Err(error) => Error::failed(format!("the compile worker is lost: {error}")),
         }

@@ -59,6 +59,8 @@ pub(crate) fn main(control: OwnedFd) -> ! {
 
 /// Whatever walls this machine has: the lesser ones may be missing, seccomp may not.
 fn confine() -> io::Result<()> {
+    // As much of its name as the kernel keeps.
+    sandbox::set_process_name(c"wasmproc-compil")?;
     let parent = rustix::process::getppid();
     let namespaces = [Namespace::Mount, Namespace::Net, Namespace::Ipc, Namespace::Uts];
     let (entered, _) = sandbox::enter(&namespaces);

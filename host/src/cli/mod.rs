@@ -30,7 +30,7 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   wasmproc run task.wasm one two        run a program that may use nothing but its standard streams
-  wasmproc run --dir data:/data:ro --timeout 5s task.wasm
+  wasmproc run --dir data::/data:ro --timeout 5s task.wasm
   wasmproc inspect task.wasm            what it imports and exports, and what it will want
   wasmproc new hello                    make a guest project in Rust
   wasmproc doctor                       what this machine has of the sandbox

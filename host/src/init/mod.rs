@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use wasmproc_sandbox::{
-    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, Procfs, Threads, Walls, seccomp,
+    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, OldRoot, Procfs, Threads, Walls, seccomp,
 };
 
 use crate::cause::exit_code;
@@ -62,7 +62,7 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers) -> io::Result<
     let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
     control.send(&FromInit::Ready(run.walls.clone()), &views)?;
     if run.walls.empty_root && run.directories.is_empty() {
-        sandbox::empty_root()?;
+        run.old_root = Some(sandbox::enter_empty_root()?);
         run.root_is_empty = true;
     }
     run.zygote = run.start_zygote(control, false)?;
@@ -138,6 +138,8 @@ struct Run {
     procfs: Procfs,
     /// Init's own root is empty, because it needs no directories any more.
     root_is_empty: bool,
+    /// What it had before, until the first zygote is forked.
+    old_root: Option<OldRoot>,
     threads: Threads,
     zygote: i32,
     /// A zygote that was asked for beside the first, and then instead of it.
@@ -183,6 +185,7 @@ impl Run {
             threads: Threads::of_this_process(&procfs),
             procfs,
             root_is_empty: false,
+            old_root: None,
             zygote: 0,
             renewed: None,
             many: false,
@@ -217,7 +220,7 @@ impl Run {
         self.view(&below, read_only)
     }
 
-    fn start_zygote(&self, control: &Channel<FromInit, ToInit>, renewed: bool) -> io::Result<i32> {
+    fn start_zygote(&mut self, control: &Channel<FromInit, ToInit>, renewed: bool) -> io::Result<i32> {
         let (ours, theirs) = wire::pair()?;
         // Out of the way of the numbers that the zygote clears.
         let theirs = zygote::own(theirs)?;
@@ -249,12 +252,16 @@ impl Run {
             };
             zygote.main()
         };
+        // The zygote prepares itself meanwhile. It can be asked for workers only when its socket is passed on.
+        if let Some(old_root) = self.old_root.take() {
+            old_root.detach()?;
+        }
         control.send(&FromInit::Zygote { renewed }, &[ours.as_fd()])?;
         Ok(pid)
     }
 
     /// Starts a zygote in the place of a dead one, also if the machine has no process left at the moment.
-    fn restart_zygote(&self, control: &Channel<FromInit, ToInit>) -> io::Result<i32> {
+    fn restart_zygote(&mut self, control: &Channel<FromInit, ToInit>) -> io::Result<i32> {
         for _ in 0..RESTARTS {
             match self.start_zygote(control, false) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(RESTART_PAUSE),

@@ -104,7 +104,8 @@ fn wasi(start: &Start, descriptors: Vec<OwnedFd>, control: &Control) -> wasmtime
         let permissions = if *read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
         // The builder opens by path, and the only paths here are relative to granted directories.
         rustix::process::fchdir(&directory)?;
-        builder.preopened_dir(".", guest, permissions)?;
+        let opened = builder.preopened_dir(".", guest, permissions);
+        opened.map_err(|error| error.context(format!("the directory {guest} can't be opened")))?;
     }
     Ok(builder.build())
 }

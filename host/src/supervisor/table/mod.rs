@@ -263,6 +263,11 @@ impl Table {
         alarm.into_iter().chain(looks.into_iter().flatten()).min()
     }
 
+    /// Whether the first process is being killed, with all others.
+    pub(crate) fn is_dying(&self) -> bool {
+        self.processes.get(&MAIN).is_some_and(|main| main.phase == Phase::Dying)
+    }
+
     /// The processes that are alive, parents before children.
     pub(crate) fn snapshot(&self) -> Vec<Snapshot> {
         let snapshot = |process: &Process| Snapshot {

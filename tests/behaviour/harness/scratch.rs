@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
@@ -57,7 +58,10 @@ impl Scratch {
     /// Copies a file that everybody may then read and execute, and returns the copy's path.
     pub(crate) fn copy(&self, source: &str, name: &str) -> String {
         let path = self.at(name);
-        fs::copy(source, &path).expect("a copy");
+        // By another process: what other tests start meanwhile would inherit a descriptor for writing, and as long as one of
+        // them has it, the copy can't be executed.
+        let copied = Command::new("cp").args([source, &path]).status().expect("cp is there");
+        assert!(copied.success(), "{source} can be copied");
         fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("its mode");
         path
     }

@@ -59,14 +59,21 @@ fn works_or_says_why(ended: &Ended) -> bool {
 
 // --- signals ---
 
-#[test]
-fn blocked_signals_are_no_hindrance() {
-    let words = ["env", "--block-signal", EXECUTABLE];
+/// Started by env(1) with this flag, everything is as ever.
+#[track_caller]
+fn is_no_hindrance(flag: &str) {
+    let words = ["env", flag, EXECUTABLE];
     works(Wasmproc::through(&words, ["run", compiled(programs::TRIES_AGAIN)]));
     Wasmproc::through(&words, ["run", "--no-cache", text::EXIT_WITH_CODE]).output().expect(77);
     Wasmproc::through(&words, ["run", "--cpu-time", "200ms", programs::SPINS]).output().expect(152);
+    Wasmproc::through(&words, ["run", "--timeout", "200ms", programs::SPINS]).output().expect(124);
     Wasmproc::through(&words, ["run", programs::RECURSES]).output().expect(134);
-    let running = Wasmproc::through(&words, ["run", programs::SLEEPS]).start();
+}
+
+#[test]
+fn blocked_signals_are_no_hindrance() {
+    is_no_hindrance("--block-signal");
+    let running = Wasmproc::through(&["env", "--block-signal", EXECUTABLE], ["run", programs::SLEEPS]).start();
     running.expect_stdout("ready");
     running.send(Signal::TERM);
     running.end().expect(143);
@@ -74,12 +81,7 @@ fn blocked_signals_are_no_hindrance() {
 
 #[test]
 fn ignored_signals_are_no_hindrance() {
-    let words = ["env", "--ignore-signal", EXECUTABLE];
-    works(Wasmproc::through(&words, ["run", compiled(programs::TRIES_AGAIN)]));
-    Wasmproc::through(&words, ["run", "--no-cache", text::EXIT_WITH_CODE]).output().expect(77);
-    Wasmproc::through(&words, ["run", "--cpu-time", "200ms", programs::SPINS]).output().expect(152);
-    Wasmproc::through(&words, ["run", programs::RECURSES]).output().expect(134);
-    Wasmproc::through(&words, ["run", "--timeout", "200ms", programs::SPINS]).output().expect(124);
+    is_no_hindrance("--ignore-signal");
 }
 
 // --- descriptors ---

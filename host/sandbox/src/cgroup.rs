@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::process::Pid;
+
 use crate::walls::Missing;
 
 /// What `statfs` says of the file system of cgroups.
@@ -130,7 +133,8 @@ fn remove_abandoned(parent: &Path) {
         let name = entry.file_name();
         let pid =
             name.to_str().and_then(|name| name.strip_prefix(NAME)?.strip_prefix('-')?.split('-').next()?.parse().ok());
-        if pid.is_some_and(|pid: u32| !Path::new(&format!("/proc/{pid}")).exists()) {
+        let Some(pid) = pid.and_then(Pid::from_raw) else { continue };
+        if rustix::process::test_kill_process(pid) == Err(Errno::SRCH) {
             let _ = fs::remove_dir(entry.path());
         }
     }

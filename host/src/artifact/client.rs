@@ -67,7 +67,7 @@ fn ask(
     attendant.compiled();
     match waited? {
         Waited::Answered => {}
-        Waited::InVain => return Err(worker.how_it_died(path)),
+        Waited::InVain => return Err(takes_too_long(path)),
         Waited::Interrupted(signal) => {
             let message = format!("stopped while compiling {}", path.display());
             return Err(Error::new(ErrorKind::Interrupted(signal), message));
@@ -131,6 +131,13 @@ fn wait(control: &Channel<Request, Answer>, name: &str, attendant: &mut dyn Atte
     }
 }
 
+fn takes_too_long(path: &Path) -> Error {
+    let (shown, seconds) = (path.display(), MAX_CPU_TIME.as_secs());
+    Error::cannot_run(format!(
+        "can't run {shown}: compiling it takes more than {seconds} s of processor time; make it smaller"
+    ))
+}
+
 /// The bytes in memory, unchangeable, to be read by another process.
 fn sealed(bytes: &[u8]) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
@@ -155,16 +162,10 @@ impl Reaped {
         let limit = [libc::SIGPROF, libc::SIGXCPU].map(Some);
         let shown = path.display();
         match self.0.wait() {
-            Ok(status) if limit.contains(&status.signal()) => {
-                let seconds = MAX_CPU_TIME.as_secs();
-                Error::cannot_run(format!(
-                    "can't run {shown}: compiling it takes more than {seconds} s of processor time; make it smaller"
-                ))
-            }
+            Ok(status) if limit.contains(&status.signal()) => takes_too_long(path),
             Ok(status) if status.signal() == Some(libc::SIGABRT) => {
                 Error::cannot_run(format!("can't run {shown}: compiling it takes too much memory; make it smaller"))
             }
-            // This process kills it only when it has hung for longer than that.
             Ok(status) if status.signal() == Some(libc::SIGKILL) => Error::failed(format!(
                 "can't compile {shown}: the compiler was killed; somebody else, or the kernel for want of memory, did it"
             )),

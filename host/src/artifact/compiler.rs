@@ -13,6 +13,7 @@ use wasmproc_sandbox::{CpuTimer, Namespace, ProcessLimits, seccomp};
 
 use super::engine::engine;
 use super::{Manifest, SourceKind};
+use crate::allocator;
 use crate::wire::compiler::{Answer, Job, Request};
 use crate::wire::{self, Channel};
 use crate::worker;
@@ -36,6 +37,8 @@ const CONTROL: RawFd = 0;
 /// The life of a compile worker: confine itself, answer one request, end.
 pub(crate) fn main(control: OwnedFd) -> ! {
     wire::tell_panics(CONTROL, Answer::Failed);
+    // What that means for a file is known to whoever sees it.
+    allocator::on_lack(|| std::process::abort());
     let mut control: Channel<Answer, Request> = Channel::with_descriptors(control);
     let answer = |control: &Channel<Answer, Request>, answer: &Answer| {
         // If the supervisor is gone, nobody needs the answer.

@@ -20,6 +20,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
 use rustix::net::Shutdown;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
@@ -143,13 +144,27 @@ impl Drop for Early {
         let Some((control, mut doorstep)) = self.0.take() else { return };
         let _ = rustix::net::shutdown(&control, Shutdown::Write);
         let mut control: Channel<ToInit, FromInit> = Channel::with_descriptors(control);
-        while let Ok(Some((_, descriptors))) = control.receive() {
+        // One that somebody has stopped is not waited for.
+        while is_readable(&control, A_MOMENT)
+            && let Ok(Some((_, descriptors))) = control.receive()
+        {
             for init in descriptors {
+                let _ = rustix::process::pidfd_send_signal(&init, Signal::KILL);
                 let _ = rustix::process::waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
             }
         }
+        doorstep.kill();
         doorstep.wait();
     }
+}
+
+/// Longer than a doorstep takes on a loaded machine.
+const A_MOMENT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// Whether something is there to be received, or nothing more will come.
+fn is_readable(socket: &impl AsFd, timeout: Timespec) -> bool {
+    let mut polled = [PollFd::new(socket, PollFlags::IN)];
+    rustix::event::poll(&mut polled, Some(&timeout)) == Ok(1)
 }
 
 /// Starts this process's worker executable in `role`, with `control` as its control socket.

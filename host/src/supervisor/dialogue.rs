@@ -124,6 +124,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn worker_died(&mut self, worker: WorkerId, status: WaitStatus, usage: Usage) {
+        self.silent_since = None;
         // Its last words are still in the socket. Bounded by what a socket holds.
         self.take_messages(worker, usize::MAX);
         self.unfinished.is_now(worker, 0);

@@ -95,7 +95,7 @@ const RETIRING: u64 = 5;
 /// A worker's number is added to this.
 const FIRST_WORKER: u64 = 16;
 
-/// How long the kernel and init may take to end a run whose processes are all killed.
+/// How long the kernel and init may take for each end in a run whose processes are all killed.
 const END_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A run in progress.
@@ -133,8 +133,8 @@ pub(crate) struct Supervisor<'a> {
     cgroup: Option<Cgroup>,
     /// Processes that the kernel has killed for the memory of all of them, as far as their deaths are told.
     memory_kills: u64,
-    /// Since when the first process, and with it all others, is being killed.
-    dying_since: Option<Instant>,
+    /// Since when no end was told, although all processes are being killed.
+    silent_since: Option<Instant>,
     broken: Option<Broken>,
     finished: Option<Cause>,
 }
@@ -198,7 +198,7 @@ impl<'a> Supervisor<'a> {
             recorder: Recorder::new(ingredients.list_processes),
             cgroup: ingredients.cgroup,
             memory_kills: 0,
-            dying_since: None,
+            silent_since: None,
             broken: None,
             finished: None,
         };
@@ -222,13 +222,19 @@ impl<'a> Supervisor<'a> {
                 return Err(broken);
             }
             let timeout = self.table.next_deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
-            let others = [self.memories.retry_after(), self.unfinished.look_after(), self.end_due()?];
+            let others = [self.memories.retry_after(), self.unfinished.look_after(), self.end_due()];
             let timeout = timeout.into_iter().chain(others.into_iter().flatten()).min();
             let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
             events.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error).context(|| "can't wait for events".to_owned())?,
+            }
+            if events.is_empty() && self.is_overdue() {
+                return Err(Error::failed(
+                    "all processes of the run were killed, and init does not tell of their ends",
+                )
+                .into());
             }
             for event in &events {
                 // Copied out of a packed structure.
@@ -251,16 +257,18 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// How much longer the end of the first process may take once it and all others are killed: nobody's word but init's
-    /// and the zygote's is missing then.
-    fn end_due(&mut self) -> Result<Option<Duration>> {
+    /// How much longer the next end may take to be told, once the first process and all others are killed: only init's word,
+    /// and before it the zygote's, is missing then.
+    fn end_due(&mut self) -> Option<Duration> {
         if !self.table.is_dying() {
-            return Ok(None);
+            return None;
         }
-        let since = self.dying_since.get_or_insert_with(Instant::now);
-        let rest = END_PATIENCE.checked_sub(since.elapsed());
-        rest.map(Some)
-            .ok_or_else(|| Error::failed("all processes of the run were killed, and init does not tell of their ends"))
+        let since = self.silent_since.get_or_insert_with(Instant::now);
+        Some(END_PATIENCE.saturating_sub(since.elapsed()))
+    }
+
+    fn is_overdue(&mut self) -> bool {
+        self.end_due() == Some(Duration::ZERO)
     }
 
     /// Feeds the table one event, and does what it says.

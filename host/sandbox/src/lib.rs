@@ -34,9 +34,10 @@ pub use limits::{CpuTimer, ProcessLimits, data_in_use, forbid_processes, lower_m
 pub use mounts::{
     OldRoot, clone_directory, empty_root, enter_empty_root, host_directory, make_private, private_tmp, subdirectory,
 };
-pub use namespaces::{Namespace, enter};
+pub use namespaces::{Namespace, enter, enter_network, make_network};
 pub use process::{
-    Fork, Threads, Usage, WaitStatus, adopt_orphans, clone_process, die_with_parent, exit_now, reap, set_process_name,
+    Fork, Processors, Threads, Usage, WaitStatus, adopt_orphans, clone_process, die_with_parent, exit_now, reap,
+    set_process_name,
 };
 pub use procfs::Procfs;
 pub use walls::{Layer, Layers, Missing, Walls};

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::fs::OFlags;
 use rustix::process::{Gid, Uid};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use serde::{Deserialize, Serialize};
 
-use crate::Missing;
+use crate::{Missing, Procfs};
 
 /// One kind of namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,6 +78,21 @@ pub fn enter(wanted: &[Namespace]) -> (Vec<Namespace>, Vec<Missing>) {
         }
     }
     (entered, missing)
+}
+
+/// Makes a network that other processes of the same user namespace can enter. This process is in it from now on.
+pub fn make_network(procfs: &Procfs) -> io::Result<OwnedFd> {
+    unshare(UnshareFlags::NEWNET)?;
+    procfs.open(c"self/ns/net", OFlags::RDONLY)
+}
+
+/// Enters the network that was made, or if that can't be done, one of its own.
+pub fn enter_network(made: Option<OwnedFd>) -> Result<(), Missing> {
+    let entered = made.map(|made| move_into_link_name_space(made.as_fd(), Some(LinkNameSpaceType::Network)));
+    match entered {
+        Some(Ok(())) => Ok(()),
+        _ => unshare(UnshareFlags::NEWNET).map_err(|error| refused(Namespace::Net, &error)),
+    }
 }
 
 fn enter_user_namespace(uid: Uid, gid: Gid) -> io::Result<()> {

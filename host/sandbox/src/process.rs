@@ -7,7 +7,8 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
+use rustix::thread::CpuSet;
 use serde::{Deserialize, Serialize};
 
 use crate::Procfs;
@@ -77,6 +78,42 @@ pub fn clone_process(threads: &Threads, sibling: bool, namespaces: i32) -> io::R
         0 => Ok(Fork::Child),
         // SAFETY: the kernel has stored a new descriptor there.
         _ => Ok(Fork::Parent { pid: pid as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+    }
+}
+
+/// The processors that this process may run on.
+///
+/// Some schedulers leave a child on its parent's processor until the parent sleeps, to save power or to leave a virtual
+/// processor to others. That is right unless the two have work to do beside each other.
+#[derive(Debug, Clone, Copy)]
+pub struct Processors(Option<CpuSet>);
+
+impl Processors {
+    /// Must be made before a child is forked that uses it as well: while the child is being moved, it can't know.
+    pub fn of_this_process() -> Processors {
+        Processors(rustix::thread::sched_getaffinity(None).ok())
+    }
+
+    /// Moves a child that was just forked to another processor than this one, if there is one.
+    pub fn move_child(&self, child: i32) {
+        if let Some(child) = Pid::from_raw(child) {
+            self.move_away(Some(child));
+        }
+    }
+
+    /// Moves this process to another processor, for the sake of one that has more to do here.
+    pub fn leave(&self) {
+        self.move_away(None);
+    }
+
+    fn move_away(&self, process: Option<Pid>) {
+        let Some(all) = &self.0 else { return };
+        let mut others = *all;
+        others.unset(rustix::thread::sched_getcpu());
+        if others.count() > 0 && rustix::thread::sched_setaffinity(process, &others).is_ok() {
+            // It was for the moment.
+            let _ = rustix::thread::sched_setaffinity(process, all);
+        }
     }
 }
 

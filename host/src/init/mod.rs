@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use wasmproc_sandbox::{
-    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, OldRoot, Procfs, Threads, Walls, seccomp,
+    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, OldRoot, Processors, Procfs, Threads, Walls,
+    seccomp,
 };
 
 use crate::cause::exit_code;
@@ -27,6 +28,7 @@ use crate::wire::{self, Channel, Received};
 use crate::worker::Confinement;
 use crate::zygote::{self, Foundation, Zygote};
 
+mod doorstep;
 mod signals;
 
 /// A zygote that dies this often in [`CRASH_WINDOW`] is not started again.
@@ -37,10 +39,10 @@ const RESTARTS: usize = 100;
 const RESTART_PAUSE: Duration = Duration::from_millis(20);
 
 /// The life of init, beginning on the doorstep. `without` has layers of the sandbox to leave out, to see that others hold.
-pub(crate) fn main(control: OwnedFd, without: Layers) -> ! {
+pub(crate) fn main(control: OwnedFd, without: Layers, processors: Processors) -> ! {
     wire::tell_panics(control.as_raw_fd(), FromInit::Failed);
     let mut control: Channel<FromInit, ToInit> = Channel::with_descriptors(control);
-    match live(&mut control, without) {
+    match live(&mut control, without, processors) {
         Ok(()) => sandbox::exit_now(0),
         Err(error) => {
             let _ = control.send(&FromInit::Failed(format!("the run's sandbox can't be set up: {error}")), &[]);
@@ -49,12 +51,15 @@ pub(crate) fn main(control: OwnedFd, without: Layers) -> ! {
     }
 }
 
-fn live(control: &mut Channel<FromInit, ToInit>, without: Layers) -> io::Result<()> {
+fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Processors) -> io::Result<()> {
     sandbox::require_kernel()?;
     signals::ignore_all_but_child()?;
-    let walls = enter_namespaces(control, without)?;
+    let (mut walls, network) = doorstep::enter_namespaces(control, without, processors)?;
     sandbox::set_process_name(c"wasmproc-init")?;
     let foundation = Foundation::lay()?;
+    if let Some(network) = network {
+        network.enter(&mut walls);
+    }
     // Only now, because a supervisor may start init before it knows what to tell it.
     let Ok(Some((ToInit::Setup(setup), descriptors))) = control.receive() else { return Ok(()) };
     let mut run = Run::new(walls, without, foundation, setup, descriptors)?;
@@ -73,53 +78,6 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers) -> io::Result<
         seccomp::install(seccomp::Role::Init)?;
     }
     run.serve(control)
-}
-
-/// Goes from the doorstep into the run's namespaces. Only the process that is to be init returns.
-fn enter_namespaces(control: &Channel<FromInit, ToInit>, without: Layers) -> io::Result<Walls> {
-    let wanted = [Namespace::Mount, Namespace::Pid, Namespace::Net, Namespace::Ipc, Namespace::Uts];
-    let is_wanted = |namespace: &Namespace| !without.has(Layer::Namespace(*namespace));
-    let wanted: Vec<Namespace> = wanted.into_iter().filter(is_wanted).collect();
-    let user = rustix::process::geteuid().as_raw();
-    let (namespaces, mut missing) = sandbox::enter(&wanted);
-    let landlock = match sandbox::landlock_version() {
-        _ if without.has(Layer::Landlock) => None,
-        Ok(version) => Some(version),
-        Err(error) => {
-            missing.push(Missing {
-                layer: "Landlock".to_owned(),
-                reason: error.to_string(),
-                remedy: "use a kernel that has it (5.13 or newer, with landlock among the boot parameter lsm=), and \
-                         let the container call it"
-                    .to_owned(),
-            });
-            None
-        }
-    };
-    let seccomp = !without.has(Layer::Seccomp);
-    let mut walls = Walls { namespaces, empty_root: false, landlock, user, seccomp, cgroup: Vec::new(), missing };
-    if walls.has(Namespace::Pid) {
-        // The first child becomes pid 1. As a sibling it is the supervisor's child, so that this process can go.
-        if let Fork::Parent { pidfd, .. } =
-            sandbox::clone_process(&Threads::of_this_process(&Procfs::of_host()), true, 0)?
-        {
-            let _ = control.send(&FromInit::Born, &[pidfd.as_fd()]);
-            sandbox::exit_now(0);
-        }
-    } else {
-        sandbox::adopt_orphans()?;
-    }
-    if walls.has(Namespace::Mount) && !without.has(Layer::EmptyRoot) {
-        match sandbox::make_private() {
-            Ok(()) => walls.empty_root = true,
-            Err(error) => walls.missing.push(Missing {
-                layer: "empty root".to_owned(),
-                reason: error.to_string(),
-                remedy: "allow mounts inside user namespaces".to_owned(),
-            }),
-        }
-    }
-    Ok(walls)
 }
 
 /// What init keeps for as long as the run lasts.

@@ -21,7 +21,7 @@ use std::ptr;
 use std::sync::Mutex;
 
 use rustix::fs::{Mode, OFlags};
-use wasmproc_sandbox::{self as sandbox, Fork, Layers, Procfs, Threads};
+use wasmproc_sandbox::{self as sandbox, Fork, Layers, Processors, Procfs, Threads};
 
 use super::{Doorstep, OVERRIDE, Role};
 use crate::wire;
@@ -45,6 +45,7 @@ pub(super) fn fork_for_run() {
     if !threads.is_one() {
         return;
     }
+    let processors = Processors::of_this_process();
     // A terminal's signals must not end the child before it ignores them, which a busy machine may make late.
     let before = hold_signals_back();
     let forked = sandbox::clone_process(&threads, false, 0);
@@ -52,13 +53,14 @@ pub(super) fn fork_for_run() {
         set_signal_mask(&before);
     }
     match forked {
-        Ok(Fork::Parent { pidfd, .. }) => {
+        Ok(Fork::Parent { pid, pidfd }) => {
+            processors.move_child(pid);
             *READY.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((ours, Doorstep::Forked(pidfd)));
         }
         Ok(Fork::Child) => {
             given.wipe();
             drop(ours);
-            crate::init::main(become_role(theirs), Layers::default())
+            crate::init::main(become_role(theirs), Layers::default(), processors)
         }
         Err(_) => {}
     }

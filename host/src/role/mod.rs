@@ -24,7 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
 use rustix::net::Shutdown;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
-use wasmproc_sandbox::Layers;
+use wasmproc_sandbox::{Layers, Processors};
 
 use crate::error::{Context, Error, Result};
 use crate::wire::Channel;
@@ -73,7 +73,12 @@ pub fn init() {
     let control = unsafe { OwnedFd::from_raw_fd(0) };
     let without = arguments.next().and_then(|names| Some(Layers::named(names.to_str()?))).unwrap_or_default();
     match role {
-        Role::Init => crate::init::main(control, without),
+        Role::Init => {
+            let processors = Processors::of_this_process();
+            // Whoever started it goes on with other work.
+            processors.leave();
+            crate::init::main(control, without, processors)
+        }
         Role::Compiler => crate::artifact::compiler_main(control),
     }
 }

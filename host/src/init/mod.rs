@@ -62,7 +62,7 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Pr
     }
     // Only now, because a supervisor may start init before it knows what to tell it.
     let Ok(Some((ToInit::Setup(setup), descriptors))) = control.receive() else { return Ok(()) };
-    let mut run = Run::new(walls, without, foundation, setup, descriptors)?;
+    let mut run = Run::new(walls, without, foundation, processors, setup, descriptors)?;
     let views = run.base_views()?;
     let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
     control.send(&FromInit::Ready(run.walls.clone()), &views)?;
@@ -94,6 +94,7 @@ struct Run {
     /// For each grant the directory that views are made of.
     directories: Vec<OwnedFd>,
     procfs: Procfs,
+    processors: Processors,
     /// Init's own root is empty, because it needs no directories any more.
     root_is_empty: bool,
     /// What it had before, until the first zygote is forked.
@@ -112,6 +113,7 @@ impl Run {
         mut walls: Walls,
         without: Layers,
         foundation: Foundation,
+        processors: Processors,
         setup: Setup,
         descriptors: Vec<OwnedFd>,
     ) -> io::Result<Run> {
@@ -142,6 +144,7 @@ impl Run {
             directories,
             threads: Threads::of_this_process(&procfs),
             procfs,
+            processors,
             root_is_empty: false,
             old_root: None,
             zygote: 0,
@@ -212,6 +215,7 @@ impl Run {
         };
         // The zygote prepares itself meanwhile. It can be asked for workers only when its socket is passed on.
         if let Some(old_root) = self.old_root.take() {
+            self.processors.move_child(pid);
             old_root.detach()?;
         }
         control.send(&FromInit::Zygote { renewed }, &[ours.as_fd()])?;

@@ -54,22 +54,22 @@ pub(crate) fn main(control: OwnedFd, without: Layers, processors: Processors) ->
 fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Processors) -> io::Result<()> {
     sandbox::require_kernel()?;
     signals::ignore_all_but_child()?;
-    let (mut walls, network) = doorstep::enter_namespaces(control, without, processors)?;
+    let (walls, network) = doorstep::enter_namespaces(control, without, processors)?;
     sandbox::set_process_name(c"wasmproc-init")?;
     let foundation = Foundation::lay()?;
-    if let Some(network) = network {
-        network.enter(&mut walls);
-    }
     // Only now, because a supervisor may start init before it knows what to tell it.
     let Ok(Some((ToInit::Setup(setup), descriptors))) = control.receive() else { return Ok(()) };
     let mut run = Run::new(walls, without, foundation, processors, setup, descriptors)?;
     let views = run.base_views()?;
-    let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
-    control.send(&FromInit::Ready(run.walls.clone()), &views)?;
     if run.walls.empty_root && run.directories.is_empty() {
         run.old_root = Some(sandbox::enter_empty_root()?);
         run.root_is_empty = true;
     }
+    if let Some(network) = network {
+        network.enter(&mut run.walls);
+    }
+    let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
+    control.send(&FromInit::Ready(run.walls.clone()), &views)?;
     run.zygote = run.start_zygote(control, false)?;
     if !without.has(Layer::Seccomp) {
         // The zygote has one of its own; it starts no later for this one.

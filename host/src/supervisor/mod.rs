@@ -432,6 +432,8 @@ impl<'a> Supervisor<'a> {
         self.workers.kill_all();
         match &self.init_process {
             Some(init) => {
+                // Zygotes end by themselves, beside init: it would end them only after it has given back what it had.
+                (self.zygote, self.renewed, self.retiring) = (None, None, None);
                 // The kernel ends the namespace with its first process.
                 let _ = rustix::process::pidfd_send_signal(init, rustix::process::Signal::KILL);
                 // A host program that reaps all children may have been faster.

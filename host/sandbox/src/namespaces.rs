@@ -50,22 +50,21 @@ impl Namespace {
 /// The id that the invoking user has inside a user namespace. Not 0, so that nothing inside mistakes itself for root.
 const INNER_ID: u32 = 1000;
 
-/// Enters as many of `wanted` (beside a user namespace, which comes first and brings the right to make the others) as
-/// this machine allows. The pid namespace begins with the next child.
+/// Enters a user namespace, in which this process has the right to make the others. Returns as [`enter`] does.
+pub fn enter_user_namespace() -> (Vec<Namespace>, Vec<Missing>) {
+    // Outside its own namespace an id has to be read before, and the map written by a process that has no threads.
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    match enter_as(uid, gid) {
+        Ok(()) => (vec![Namespace::User], Vec::new()),
+        Err(error) => (Vec::new(), vec![refused(Namespace::User, &error)]),
+    }
+}
+
+/// Enters as many of `wanted` as this machine allows. The pid namespace begins with the next child.
 ///
 /// Returns the namespaces entered and, for each one refused, why.
 pub fn enter(wanted: &[Namespace]) -> (Vec<Namespace>, Vec<Missing>) {
-    let mut entered = Vec::new();
-    let mut missing = Vec::new();
-    if wanted.is_empty() {
-        return (entered, missing);
-    }
-    // Outside its own namespace an id has to be read before, and the map written by a process that has no threads.
-    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-    match enter_user_namespace(uid, gid) {
-        Ok(()) => entered.push(Namespace::User),
-        Err(error) => missing.push(refused(Namespace::User, &error)),
-    }
+    let (mut entered, mut missing) = (Vec::new(), Vec::new());
     let all = wanted.iter().fold(UnshareFlags::empty(), |flags, namespace| flags | namespace.flag());
     if unshare(all).is_ok() {
         entered.extend_from_slice(wanted);
@@ -80,22 +79,22 @@ pub fn enter(wanted: &[Namespace]) -> (Vec<Namespace>, Vec<Missing>) {
     (entered, missing)
 }
 
-/// Makes a network that other processes of the same user namespace can enter. This process is in it from now on.
-pub fn make_network(procfs: &Procfs) -> io::Result<OwnedFd> {
-    unshare(UnshareFlags::NEWNET)?;
+/// The network that this process is in, for others of its user namespace to enter.
+pub fn own_network(procfs: &Procfs) -> io::Result<OwnedFd> {
     procfs.open(c"self/ns/net", OFlags::RDONLY)
 }
 
-/// Enters the network that was made, or if that can't be done, one of its own.
-pub fn enter_network(made: Option<OwnedFd>) -> Result<(), Missing> {
-    let entered = made.map(|made| move_into_link_name_space(made.as_fd(), Some(LinkNameSpaceType::Network)));
-    match entered {
-        Some(Ok(())) => Ok(()),
-        _ => unshare(UnshareFlags::NEWNET).map_err(|error| refused(Namespace::Net, &error)),
-    }
+/// Enters a network that another process has made.
+pub fn enter_network(network: &OwnedFd) -> io::Result<()> {
+    Ok(move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
-fn enter_user_namespace(uid: Uid, gid: Gid) -> io::Result<()> {
+/// Goes on in a mount namespace that begins with the same mounts.
+pub fn copy_mounts() -> io::Result<()> {
+    unshare(UnshareFlags::NEWNS)
+}
+
+fn enter_as(uid: Uid, gid: Gid) -> io::Result<()> {
     // Without these files the ids could not be mapped, and an unmapped user is worse than the host's.
     fs::metadata("/proc/self/uid_map")?;
     unshare(UnshareFlags::NEWUSER)?;

@@ -11,6 +11,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use seccompiler::sock_filter;
+use serde::{Deserialize, Serialize};
 
 mod filters {
     use super::sock_filter;
@@ -36,7 +37,7 @@ pub enum Role {
 }
 
 /// Whether the run was granted any directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Files {
     None,
     Granted,

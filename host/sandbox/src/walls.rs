@@ -83,7 +83,7 @@ impl fmt::Display for Layer {
 }
 
 /// A set of layers, those that are left out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layers(u16);
 
 impl Layers {

@@ -1,70 +1,50 @@
 //! From the doorstep into the run's namespaces.
 //!
 //! ```text
-//! doorstep: enters all namespaces but the network's ── forks init ──▶ init (pid 1): makes the engine
-//!               makes the network, sends it, ends ───────────────────────▶ enters the network
+//! doorstep: enters all but the network ── forks init ──▶ init (pid 1) ── forks the first zygote ──▶ makes the engine
+//!                                                          └──▶ makes the network ──────────────────▶ enters it, too
 //! ```
 //!
-//! A network takes the kernel several times as long as all other namespaces together, so it is made beside the engine.
-//! What the doorstep makes is never more than a saving: without it, init makes a network of its own.
+//! A network takes the kernel several times as long as all other namespaces together. So it comes last, beside the engine.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use wasmproc_sandbox::{self as sandbox, Fork, Layer, Layers, Missing, Namespace, Processors, Procfs, Threads, Walls};
+use wasmproc_sandbox::{self as sandbox, Fork, Layer, Layers, Missing, Namespace, Threads, Walls};
 
+use crate::wire::Channel;
 use crate::wire::init::{FromInit, ToInit};
-use crate::wire::{self, Channel};
+use crate::zygote::Surroundings;
 
-/// The doorstep's only word: the network is the descriptor.
-type Word = ();
-
-/// A network that is still being made.
-pub(super) struct Network(Option<Channel<(), Word>>);
-
-/// Goes from the doorstep into the run's namespaces. Only the process that is to be init returns; it is where it belongs
-/// when it has entered the network, too.
+/// Goes from the doorstep into the run's namespaces. Only the process that is to be init returns.
 pub(super) fn enter_namespaces(
     control: &Channel<FromInit, ToInit>,
     without: Layers,
-    processors: Processors,
-) -> io::Result<(Walls, Option<Network>)> {
-    let is_wanted = |namespace: &Namespace| !without.has(Layer::Namespace(*namespace));
-    let wanted = [Namespace::Mount, Namespace::Pid, Namespace::Ipc, Namespace::Uts];
-    let wanted: Vec<Namespace> = wanted.into_iter().filter(is_wanted).collect();
+    surroundings: &Surroundings,
+) -> io::Result<Walls> {
     let user = rustix::process::geteuid().as_raw();
-    let (namespaces, mut missing) = sandbox::enter(&wanted);
-    let landlock = match sandbox::landlock_version() {
-        _ if without.has(Layer::Landlock) => None,
-        Ok(version) => Some(version),
-        Err(error) => {
-            missing.push(Missing {
-                layer: "Landlock".to_owned(),
-                reason: error.to_string(),
-                remedy: "use a kernel that has it (5.13 or newer, with landlock among the boot parameter lsm=), and \
-                         let the container call it"
-                    .to_owned(),
-            });
-            None
+    let mut walls = Walls { user, seccomp: !without.has(Layer::Seccomp), ..Walls::default() };
+    let wanted = [Namespace::Mount, Namespace::Pid, Namespace::Net, Namespace::Ipc, Namespace::Uts];
+    let is_wanted = |namespace: &Namespace| !without.has(Layer::Namespace(*namespace));
+    let mut wanted: Vec<Namespace> = wanted.into_iter().filter(is_wanted).collect();
+    if !wanted.is_empty() {
+        note(&mut walls, sandbox::enter_user_namespace());
+    }
+    wanted.retain(|namespace| *namespace != Namespace::Net || !is_network_apart(surroundings));
+    note(&mut walls, sandbox::enter(&wanted));
+    if !without.has(Layer::Landlock) {
+        match landlock_version() {
+            Ok(version) => walls.landlock = Some(version),
+            Err(missing) => walls.missing.push(missing),
         }
-    };
-    let seccomp = !without.has(Layer::Seccomp);
-    let mut walls = Walls { namespaces, empty_root: false, landlock, user, seccomp, cgroup: Vec::new(), missing };
-    let mut network = is_wanted(&Namespace::Net).then_some(Network(None));
+    }
     if walls.has(Namespace::Pid) {
-        let (ours, theirs) = wire::pair()?;
-        let procfs = Procfs::of_host();
         // The first child becomes pid 1. As a sibling it is the supervisor's child, so that this process can go.
-        if let Fork::Parent { pidfd, .. } = sandbox::clone_process(&Threads::of_this_process(&procfs), true, 0)? {
-            drop(ours);
+        let threads = Threads::of_this_process(&surroundings.procfs);
+        if let Fork::Parent { pidfd, .. } = sandbox::clone_process(&threads, true, 0)? {
             let _ = control.send(&FromInit::Born, &[pidfd.as_fd()]);
-            if network.is_some() {
-                processors.leave();
-                send_network(&procfs, theirs);
-            }
             sandbox::exit_now(0);
         }
-        network = network.map(|_| Network(Some(Channel::with_descriptors(ours))));
     } else {
         sandbox::adopt_orphans()?;
     }
@@ -78,24 +58,39 @@ pub(super) fn enter_namespaces(
             }),
         }
     }
-    Ok((walls, network))
+    Ok(walls)
 }
 
-fn send_network(procfs: &Procfs, init: OwnedFd) {
-    let init: Channel<Word, ()> = Channel::with_descriptors(init);
-    if let Ok(network) = sandbox::make_network(procfs) {
-        let _ = init.send(&(), &[network.as_fd()]);
-    }
+/// The version of Landlock that this machine has.
+fn landlock_version() -> Result<u32, Missing> {
+    sandbox::landlock_version().map_err(|error| Missing {
+        layer: "Landlock".to_owned(),
+        reason: error.to_string(),
+        remedy: "use a kernel that has it (5.13 or newer, with landlock among the boot parameter lsm=), and let the \
+                 container call it"
+            .to_owned(),
+    })
 }
 
-impl Network {
-    /// Waits until it is made, and enters it.
-    pub(super) fn enter(self, walls: &mut Walls) {
-        let word = self.0.and_then(|mut doorstep| doorstep.receive().ok().flatten());
-        let made = word.and_then(|(_, mut descriptors)| descriptors.pop());
-        match sandbox::enter_network(made) {
-            Ok(()) => walls.namespaces.push(Namespace::Net),
-            Err(missing) => walls.missing.push(missing),
-        }
+/// The network namespace. Returns it for a zygote to enter that was forked before.
+pub(super) fn enter_network(
+    walls: &mut Walls,
+    without: Layers,
+    surroundings: &Surroundings,
+) -> io::Result<Option<OwnedFd>> {
+    if without.has(Layer::Namespace(Namespace::Net)) || !is_network_apart(surroundings) {
+        return Ok(None);
     }
+    note(walls, sandbox::enter(&[Namespace::Net]));
+    walls.has(Namespace::Net).then(|| sandbox::own_network(&surroundings.procfs)).transpose()
+}
+
+/// Whether it can be passed on at all: not without /proc.
+fn is_network_apart(surroundings: &Surroundings) -> bool {
+    sandbox::own_network(&surroundings.procfs).is_ok()
+}
+
+fn note(walls: &mut Walls, (entered, missing): (Vec<Namespace>, Vec<Missing>)) {
+    walls.namespaces.extend(entered);
+    walls.missing.extend(missing);
 }

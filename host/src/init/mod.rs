@@ -18,15 +18,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use wasmproc_sandbox::{
-    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, OldRoot, Processors, Procfs, Threads, Walls,
-    seccomp,
+    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, Processors, Threads, Walls, seccomp,
 };
 
 use crate::cause::exit_code;
 use crate::wire::init::{FromInit, Grant, Setup, ToInit};
+use crate::wire::zygote::{self as setting_up, FromZygote, ToZygote};
 use crate::wire::{self, Channel, Received};
 use crate::worker::Confinement;
-use crate::zygote::{self, Foundation, Zygote};
+use crate::zygote::{self, Surroundings};
 
 mod doorstep;
 mod signals;
@@ -54,23 +54,25 @@ pub(crate) fn main(control: OwnedFd, without: Layers, processors: Processors) ->
 fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Processors) -> io::Result<()> {
     sandbox::require_kernel()?;
     signals::ignore_all_but_child()?;
-    let (walls, network) = doorstep::enter_namespaces(control, without, processors)?;
+    let surroundings = Surroundings::find()?;
+    let mut walls = doorstep::enter_namespaces(control, without, &surroundings)?;
     sandbox::set_process_name(c"wasmproc-init")?;
-    let foundation = Foundation::lay()?;
+    let threads = Threads::of_this_process(&surroundings.procfs);
+    // It makes its engine meanwhile, on this processor.
+    let zygote = NewZygote::fork(&threads, &surroundings)?;
+    processors.leave();
+    let network = doorstep::enter_network(&mut walls, without, &surroundings)?;
     // Only now, because a supervisor may start init before it knows what to tell it.
     let Ok(Some((ToInit::Setup(setup), descriptors))) = control.receive() else { return Ok(()) };
-    let mut run = Run::new(walls, without, foundation, processors, setup, descriptors)?;
-    let views = run.base_views()?;
-    if run.walls.empty_root && run.directories.is_empty() {
-        run.old_root = Some(sandbox::enter_empty_root()?);
-        run.root_is_empty = true;
+    let mut given = Given::take(&setup, descriptors)?;
+    if let Some(cgroup) = &given.cgroup {
+        sandbox::enter_cgroup(cgroup.as_fd())
+            .map_err(|error| io::Error::new(error.kind(), format!("the run can't enter its cgroup: {error}")))?;
     }
-    if let Some(network) = network {
-        network.enter(&mut run.walls);
-    }
-    let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
-    control.send(&FromInit::Ready(run.walls.clone()), &views)?;
-    run.zygote = run.start_zygote(control, false)?;
+    let joining = Joining { network, cgroup: given.cgroup.take() };
+    let mut run = Run::new(walls, without, surroundings, threads, setup, given)?;
+    run.begin(control, &zygote, &joining)?;
+    drop((zygote, joining));
     if !without.has(Layer::Seccomp) {
         // The zygote has one of its own; it starts no later for this one.
         sandbox::forbid_new_privileges()?;
@@ -80,11 +82,64 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Pr
     run.serve(control)
 }
 
+/// The descriptors that come with the setup.
+struct Given {
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    /// The entrance of the run's own, if it has one.
+    cgroup: Option<OwnedFd>,
+    artifacts: Vec<OwnedFd>,
+}
+
+impl Given {
+    fn take(setup: &Setup, descriptors: Vec<OwnedFd>) -> io::Result<Given> {
+        let missing = || io::Error::other("the supervisor sent too few descriptors");
+        let mut descriptors = descriptors.into_iter();
+        let mut next = || descriptors.next().ok_or_else(missing);
+        let (stdout, stderr) = (next()?, next()?);
+        let cgroup = setup.cgroup.then(&mut next).transpose()?;
+        let artifacts: Vec<OwnedFd> = descriptors.collect();
+        if artifacts.len() != setup.components {
+            return Err(missing());
+        }
+        Ok(Given { stdout, stderr, cgroup, artifacts })
+    }
+}
+
+/// A zygote that doesn't know yet what the run is.
+struct NewZygote {
+    pid: i32,
+    /// The supervisor's, once the zygote has its setup.
+    socket: Channel<ToZygote, FromZygote>,
+}
+
+impl NewZygote {
+    fn fork(threads: &Threads, surroundings: &Surroundings) -> io::Result<NewZygote> {
+        let (socket, theirs) = wire::pair()?;
+        // Out of the way of the numbers that the zygote clears.
+        let theirs = zygote::own(theirs)?;
+        match sandbox::clone_process(threads, false, 0)? {
+            Fork::Parent { pid, .. } => Ok(NewZygote { pid, socket: Channel::new(socket) }),
+            Fork::Child => {
+                drop(socket);
+                zygote::main(theirs, surroundings)
+            }
+        }
+    }
+}
+
+/// What the first zygote has to join, because it is older: later ones are born there.
+#[derive(Default)]
+struct Joining {
+    network: Option<OwnedFd>,
+    cgroup: Option<OwnedFd>,
+}
+
 /// What init keeps for as long as the run lasts.
 struct Run {
     walls: Walls,
     without: Layers,
-    foundation: Foundation,
+    surroundings: Surroundings,
     setup: Setup,
     /// Whom the zygote and the workers become.
     user: Option<Identity>,
@@ -93,12 +148,8 @@ struct Run {
     artifacts: Vec<OwnedFd>,
     /// For each grant the directory that views are made of.
     directories: Vec<OwnedFd>,
-    procfs: Procfs,
-    processors: Processors,
     /// Init's own root is empty, because it needs no directories any more.
     root_is_empty: bool,
-    /// What it had before, until the first zygote is forked.
-    old_root: Option<OldRoot>,
     threads: Threads,
     zygote: i32,
     /// A zygote that was asked for beside the first, and then instead of it.
@@ -112,41 +163,26 @@ impl Run {
     fn new(
         mut walls: Walls,
         without: Layers,
-        foundation: Foundation,
-        processors: Processors,
+        surroundings: Surroundings,
+        threads: Threads,
         setup: Setup,
-        descriptors: Vec<OwnedFd>,
+        given: Given,
     ) -> io::Result<Run> {
-        let missing = || io::Error::other("the supervisor sent too few descriptors");
-        let mut descriptors = descriptors.into_iter();
-        let stdout = descriptors.next().ok_or_else(missing)?;
-        let stderr = descriptors.next().ok_or_else(missing)?;
-        if setup.cgroup {
-            sandbox::enter_cgroup(descriptors.next().ok_or_else(missing)?.as_fd())
-                .map_err(|error| io::Error::new(error.kind(), format!("the run can't enter its cgroup: {error}")))?;
-        }
-        let artifacts: Vec<OwnedFd> = descriptors.collect();
-        if artifacts.len() != setup.components {
-            return Err(missing());
-        }
+        let Given { stdout, stderr, artifacts, .. } = given;
         let directories = setup.grants.iter().map(|grant| source(grant, &walls)).collect::<io::Result<_>>()?;
-        let procfs = Procfs::of_host();
         let user = if without.has(Layer::Capabilities) { None } else { user_to_become(&setup, &mut walls)? };
         Ok(Run {
             walls,
             without,
-            foundation,
+            surroundings,
             setup,
             user,
             stdout,
             stderr,
             artifacts,
             directories,
-            threads: Threads::of_this_process(&procfs),
-            procfs,
-            processors,
+            threads,
             root_is_empty: false,
-            old_root: None,
             zygote: 0,
             renewed: None,
             many: false,
@@ -181,45 +217,67 @@ impl Run {
         self.view(&below, read_only)
     }
 
-    fn start_zygote(&mut self, control: &Channel<FromInit, ToInit>, renewed: bool) -> io::Result<i32> {
-        let (ours, theirs) = wire::pair()?;
-        // Out of the way of the numbers that the zygote clears.
-        let theirs = zygote::own(theirs)?;
-        // With a mount namespace of its own it can have an empty root while init still finds directories.
-        let parts = self.walls.empty_root && !self.root_is_empty;
-        let namespaces = if parts { libc::CLONE_NEWNS } else { 0 };
-        let Fork::Parent { pid, .. } = sandbox::clone_process(&self.threads, false, namespaces)? else {
-            drop(ours);
-            let confinement = Confinement {
+    /// Employs the first zygote.
+    fn begin(&mut self, control: &Channel<FromInit, ToInit>, zygote: &NewZygote, joining: &Joining) -> io::Result<()> {
+        let views = self.base_views()?;
+        let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
+        control.send(&FromInit::Ready(self.walls.clone()), &views)?;
+        let mut old_root = None;
+        if self.walls.empty_root && self.directories.is_empty() {
+            old_root = Some(sandbox::enter_empty_root()?);
+            self.root_is_empty = true;
+        }
+        self.zygote = zygote.pid;
+        self.tell(zygote, joining, false)?;
+        // The zygote loads meanwhile. It can be asked for workers only when its socket is passed on.
+        if let Some(old_root) = old_root {
+            old_root.detach()?;
+        }
+        control.send(&FromInit::Zygote { renewed: false }, &[zygote.socket.as_fd()])
+    }
+
+    fn start_zygote(&self, control: &Channel<FromInit, ToInit>, renewed: bool) -> io::Result<i32> {
+        let zygote = NewZygote::fork(&self.threads, &self.surroundings)?;
+        self.tell(&zygote, &Joining::default(), renewed)?;
+        control.send(&FromInit::Zygote { renewed }, &[zygote.socket.as_fd()])?;
+        Ok(zygote.pid)
+    }
+
+    /// Tells a zygote what the run is.
+    fn tell(&self, zygote: &NewZygote, joining: &Joining, renewed: bool) -> io::Result<()> {
+        // Where workers have views, they bring Landlock's rules themselves.
+        let directories: &[OwnedFd] = if self.walls.empty_root { &[] } else { &self.directories };
+        let read_only = |grant: &Grant| matches!(grant, Grant::Host { read_only: true, .. });
+        let setup = setting_up::Setup {
+            confinement: Confinement {
                 files: if self.directories.is_empty() { seccomp::Files::None } else { seccomp::Files::Granted },
                 landlock: self.walls.landlock.is_some(),
                 limits: self.setup.limits,
                 dies_with_parent: !self.walls.has(Namespace::Pid),
                 without: self.without,
-            };
-            let zygote = Zygote {
-                control: theirs,
-                foundation: &self.foundation,
-                stdout: &self.stdout,
-                stderr: &self.stderr,
-                artifacts: &self.artifacts,
-                procfs: &self.procfs,
-                empties_root: parts,
-                user: self.user,
-                directories: &self.directories,
-                grants: &self.setup.grants,
-                confinement,
-                for_many: renewed || self.many,
-            };
-            zygote.main()
+            },
+            user: self.user,
+            components: self.artifacts.len(),
+            enters_network: joining.network.is_some(),
+            enters_cgroup: joining.cgroup.is_some(),
+            empties_root: self.walls.empty_root && !self.root_is_empty,
+            directories: self.setup.grants.iter().take(directories.len()).map(read_only).collect(),
+            for_many: renewed || self.many,
         };
-        // The zygote prepares itself meanwhile. It can be asked for workers only when its socket is passed on.
-        if let Some(old_root) = self.old_root.take() {
-            self.processors.move_child(pid);
-            old_root.detach()?;
+        let given = [&self.stdout, &self.stderr].into_iter().chain(&joining.network).chain(&joining.cgroup);
+        let given: Vec<_> = given.chain(&self.artifacts).map(AsFd::as_fd).collect();
+        let sent = zygote.socket.send(&ToZygote::Setup(setup), &given).and_then(|()| match directories {
+            [] => Ok(()),
+            _ => {
+                let directories: Vec<_> = directories.iter().map(AsFd::as_fd).collect();
+                zygote.socket.send(&ToZygote::Directories, &directories)
+            }
+        });
+        match sent {
+            // One that is dead already is replaced when it is reaped.
+            Err(error) if wire::is_gone(&error) => Ok(()),
+            sent => sent,
         }
-        control.send(&FromInit::Zygote { renewed }, &[ours.as_fd()])?;
-        Ok(pid)
     }
 
     /// Starts a zygote in the place of a dead one, also if the machine has no process left at the moment.

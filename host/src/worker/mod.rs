@@ -24,6 +24,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
+use serde::{Deserialize, Serialize};
 use wasmproc_sandbox::{self as sandbox, CpuTimer, Layer, Layers, ProcessLimits, seccomp};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
@@ -54,7 +55,7 @@ pub(crate) struct Program {
 }
 
 /// How workers of a run are confined, beside what they inherit.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Confinement {
     pub(crate) files: seccomp::Files,
     /// This machine has Landlock.

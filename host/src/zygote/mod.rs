@@ -1,8 +1,8 @@
 //! The fork server: loads the artifacts once, links them once, and forks workers that have all of it already.
 //!
 //! One thread, no random numbers, no event loop, no guest code. Everything that all workers have in common is done
-//! here, once: the empty root, the identity, the limits, the long seccomp list. What all zygotes of a run have in
-//! common is done in init, before it knows the run: see [`Foundation`].
+//! here, once: the engine, the identity, the limits, the long seccomp list. Init forks the first one before the run is
+//! known, so that the engine is there when it is.
 
 mod stack;
 mod text;
@@ -14,20 +14,19 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use wasmproc_sandbox::{self as sandbox, Fork, Identity, Layer, Procfs, Threads, seccomp};
+use rustix::process::Pid;
+use wasmproc_sandbox::{self as sandbox, Fork, Layer, Procfs, Threads, seccomp};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::artifact::engine::engine;
-use crate::wire::init::Grant;
-use crate::wire::zygote::{FromZygote, ToZygote, WorkerId};
+use crate::wire::zygote::{FromZygote, Setup, ToZygote, WorkerId};
 use crate::wire::{self, Channel};
 use crate::worker::{self, Confinement, Host, Program};
 
-/// What doesn't depend on the run: init makes it while it waits for its setup, and every zygote inherits it.
-pub(crate) struct Foundation {
-    engine: Engine,
-    linker: Linker<Host>,
+/// What init finds out for its zygotes, which may see nothing of the host any more when they begin.
+pub(crate) struct Surroundings {
+    pub(crate) procfs: Procfs,
     /// /dev/null.
     nothing: OwnedFd,
     /// The machine has huge pages. On small ones, what is moved to them would cost more than it saves.
@@ -37,38 +36,29 @@ pub(crate) struct Foundation {
 /// Where the machine says whether it has.
 const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 
-impl Foundation {
-    /// Needs the host's root.
-    pub(crate) fn lay() -> io::Result<Foundation> {
-        let failed = |error: wasmtime::Error| io::Error::other(format!("the engine can't be made: {error:#}"));
-        let engine = engine().map_err(failed)?;
-        let linker = worker::linker(&engine).map_err(failed)?;
-        stack::for_signals()?;
-        Engine::tls_eager_initialize();
-        warm::find_random_source();
+impl Surroundings {
+    pub(crate) fn find() -> io::Result<Surroundings> {
         let nothing = rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         let has_huge_pages = !fs::read_to_string(HUGE_PAGES).is_ok_and(|setting| setting.contains("[never]"));
-        Ok(Foundation { engine, linker, nothing, has_huge_pages })
+        Ok(Surroundings { procfs: Procfs::of_host(), nothing, has_huge_pages })
     }
 }
 
-/// What a zygote is made of. Of its descriptors only `control` is its own; init's are closed by number.
-pub(crate) struct Zygote<'a> {
-    pub(crate) control: OwnedFd,
-    pub(crate) foundation: &'a Foundation,
-    pub(crate) stdout: &'a OwnedFd,
-    pub(crate) stderr: &'a OwnedFd,
-    pub(crate) artifacts: &'a [OwnedFd],
-    /// The granted directories, as init opened them, and what was granted.
-    pub(crate) directories: &'a [OwnedFd],
-    pub(crate) grants: &'a [Grant],
-    pub(crate) procfs: &'a Procfs,
-    /// The mount namespace is its own, with the host's root in it.
-    pub(crate) empties_root: bool,
-    pub(crate) user: Option<Identity>,
-    pub(crate) confinement: Confinement,
-    /// Many workers will be forked: it may take some milliseconds to make each of them cheaper.
-    pub(crate) for_many: bool,
+/// What doesn't depend on the run. The first zygote makes it while its run is still being read.
+struct Foundation {
+    engine: Engine,
+    linker: Linker<Host>,
+}
+
+impl Foundation {
+    fn lay() -> wasmtime::Result<Foundation> {
+        let engine = engine()?;
+        let linker = worker::linker(&engine)?;
+        stack::for_signals()?;
+        Engine::tls_eager_initialize();
+        warm::find_random_source();
+        Ok(Foundation { engine, linker })
+    }
 }
 
 /// The zygote's own descriptors are from here on; below are those that its workers inherit.
@@ -79,106 +69,156 @@ pub(crate) fn own(descriptor: OwnedFd) -> io::Result<OwnedFd> {
     sandbox::raise(descriptor, OWN)
 }
 
-impl Zygote<'_> {
-    /// Lives a zygote's life in a process that init has just forked.
-    pub(crate) fn main(self) -> ! {
-        wire::tell_panics(self.control.as_raw_fd(), FromZygote::Failed);
-        let confinement = self.confinement;
-        let loaded = self.confine_and_load();
-        let control: Channel<FromZygote, ToZygote> = Channel::with_descriptors(self.control);
-        match loaded {
-            Ok((programs, threads)) => Server { control, programs, threads, confinement }.serve(),
-            Err(message) => {
-                let _ = control.send(&message, &[]);
-                sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
-            }
+/// Lives a zygote's life in a process that init has just forked. Of its descriptors only `control` is its own; init's are
+/// closed by number.
+pub(crate) fn main(control: OwnedFd, surroundings: &Surroundings) -> ! {
+    wire::tell_panics(control.as_raw_fd(), FromZygote::Failed);
+    let mut control: Channel<FromZygote, ToZygote> = Channel::with_descriptors(control);
+    match prepare(&mut control, surroundings) {
+        Ok(Some((programs, threads, confinement))) => Server { control, programs, threads, confinement }.serve(),
+        // There is no run.
+        Ok(None) => sandbox::exit_now(0),
+        Err(message) => {
+            let _ = control.send(&message, &[]);
+            sandbox::exit_now(crate::cause::exit_code::WASMPROC_FAILED)
         }
     }
+}
 
-    fn confine_and_load(&self) -> Result<(Vec<Program>, Threads), FromZygote> {
-        let failed = |what: &str| {
-            let what = what.to_owned();
-            move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
+fn prepare(
+    control: &mut Channel<FromZygote, ToZygote>,
+    surroundings: &Surroundings,
+) -> Result<Option<(Vec<Program>, Threads, Confinement)>, FromZygote> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
+    };
+    let parent = rustix::process::getppid();
+    let foundation =
+        Foundation::lay().map_err(|error| FromZygote::Failed(format!("the engine can't be made: {error:#}")))?;
+    let Ok(Some((ToZygote::Setup(setup), descriptors))) = control.receive() else { return Ok(None) };
+    let given = Given::take(&setup, descriptors, control).map_err(failed("the run's descriptors can't be had"))?;
+    if setup.for_many && surroundings.has_huge_pages {
+        // Without huge pages it works as well, only slower.
+        let _ = text::move_to_huge_pages(&surroundings.procfs);
+    }
+    let procfs = &surroundings.procfs;
+    let threads = Threads::of_this_process(procfs).raise(OWN).map_err(failed("no descriptor is left"))?;
+    let data_bytes = sandbox::data_in_use(procfs);
+    let descriptors = procfs.open(c"self/fd", OFlags::PATH);
+    let descriptors = descriptors.ok().and_then(|descriptors| sandbox::raise(descriptors, OWN).ok());
+    enter(&setup, given.network, given.cgroup).map_err(failed("the sandbox can't be set up"))?;
+    stdio(&surroundings.nothing, &given.stdout, &given.stderr)
+        .map_err(failed("the standard streams can't be passed on"))?;
+    drop((given.stdout, given.stderr));
+    sandbox::close_between(3, worker::CONTROL).map_err(failed("descriptors can't be closed"))?;
+    confine(&setup, parent, data_bytes).map_err(failed("the sandbox can't be set up"))?;
+    let programs = foundation.load(&given.artifacts, descriptors.as_ref())?;
+    restrict_files(&setup, &given.directories)
+        .map_err(failed("directories can't be granted without a wall around all other files"))?;
+    drop(given.directories);
+    // Loaded code is mapped; from here on nothing becomes executable any more.
+    let confinement = setup.confinement;
+    if confinement.has(Layer::Seccomp) {
+        let role = seccomp::Role::Zygote(confinement.files);
+        seccomp::install(role).map_err(failed("the filter can't be installed"))?;
+    }
+    if setup.for_many {
+        warm::use_up_free_chunks();
+    }
+    Ok(Some((programs, threads, confinement)))
+}
+
+/// The descriptors that came with the setup.
+struct Given {
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    network: Option<OwnedFd>,
+    cgroup: Option<OwnedFd>,
+    artifacts: Vec<OwnedFd>,
+    directories: Vec<OwnedFd>,
+}
+
+impl Given {
+    fn take(
+        setup: &Setup,
+        descriptors: Vec<OwnedFd>,
+        control: &mut Channel<FromZygote, ToZygote>,
+    ) -> io::Result<Given> {
+        let missing = || io::Error::other("some are missing: raise ulimit -n");
+        let mut descriptors = descriptors.into_iter();
+        let mut next = || descriptors.next().ok_or_else(missing);
+        let (stdout, stderr) = (next()?, next()?);
+        let network = setup.enters_network.then(&mut next).transpose()?;
+        let cgroup = setup.enters_cgroup.then(&mut next).transpose()?;
+        let artifacts: Vec<OwnedFd> = descriptors.map(own).collect::<io::Result<_>>()?;
+        let directories = match setup.directories.is_empty() {
+            true => Vec::new(),
+            false => control.receive()?.map(|(_, directories)| directories).unwrap_or_default(),
         };
-        if self.for_many && self.foundation.has_huge_pages {
-            // Without huge pages it works as well, only slower.
-            let _ = text::move_to_huge_pages(self.procfs);
+        let directories: Vec<OwnedFd> = directories.into_iter().map(own).collect::<io::Result<_>>()?;
+        if artifacts.len() != setup.components || directories.len() != setup.directories.len() {
+            return Err(missing());
         }
-        let threads = Threads::of_this_process(self.procfs).raise(OWN).map_err(failed("no descriptor is left"))?;
-        let data_bytes = sandbox::data_in_use(self.procfs);
-        let descriptors = self.procfs.open(c"self/fd", OFlags::PATH);
-        let descriptors = descriptors.ok().and_then(|descriptors| sandbox::raise(descriptors, OWN).ok());
-        let artifacts: io::Result<Vec<OwnedFd>> =
-            self.artifacts.iter().map(|artifact| sandbox::raise(artifact, OWN)).collect();
-        let artifacts = artifacts.map_err(failed("the artifacts can't be passed on"))?;
-        let directories: io::Result<Vec<OwnedFd>> =
-            self.directories.iter().map(|directory| sandbox::raise(directory, OWN)).collect();
-        let directories = directories.map_err(failed("the directories can't be passed on"))?;
-        stdio(&self.foundation.nothing, self.stdout, self.stderr)
-            .map_err(failed("the standard streams can't be passed on"))?;
-        sandbox::close_between(3, worker::CONTROL).map_err(failed("descriptors can't be closed"))?;
-        self.confine(data_bytes).map_err(failed("the sandbox can't be set up"))?;
-        let programs = self.foundation.load(&artifacts, descriptors.as_ref())?;
-        self.restrict_files(&directories)
-            .map_err(failed("directories can't be granted without a wall around all other files"))?;
-        drop(directories);
-        // Loaded code is mapped; from here on nothing becomes executable any more.
-        if self.confinement.has(Layer::Seccomp) {
-            let role = seccomp::Role::Zygote(self.confinement.files);
-            seccomp::install(role).map_err(failed("the filter can't be installed"))?;
-        }
-        if self.for_many {
-            warm::use_up_free_chunks();
-        }
-        Ok((programs, threads))
+        Ok(Given { stdout, stderr, network, cgroup, artifacts, directories })
     }
+}
 
-    /// All the walls that don't differ from worker to worker.
-    fn confine(&self, data_bytes: u64) -> io::Result<()> {
-        let parent = rustix::process::getppid();
-        worker::ignore_signals();
-        sandbox::set_process_name(c"wasmproc-zygote")?;
-        if self.empties_root {
-            sandbox::empty_root()?;
-        }
-        if let Some(user) = self.user {
-            sandbox::become_user(user)?;
-        }
-        if self.confinement.has(Layer::Capabilities) {
-            sandbox::drop_capabilities()?;
-        }
-        sandbox::forbid_new_privileges()?;
-        sandbox::hide_from_tracers()?;
-        if self.confinement.dies_with_parent {
-            sandbox::die_with_parent()?;
-            if rustix::process::getppid() != parent {
-                sandbox::exit_now(0);
-            }
-        }
-        if self.confinement.has(Layer::Limits) {
-            self.confinement.limits.apply(data_bytes)?;
-        }
-        seccomp::report_denied(|_| sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8))
+/// Goes where init has gone since it forked this zygote.
+fn enter(setup: &Setup, network: Option<OwnedFd>, cgroup: Option<OwnedFd>) -> io::Result<()> {
+    if let Some(network) = network {
+        sandbox::enter_network(&network)?;
     }
+    if let Some(cgroup) = cgroup {
+        sandbox::enter_cgroup(cgroup.as_fd())?;
+    }
+    if setup.empties_root {
+        sandbox::copy_mounts()?;
+        sandbox::empty_root()?;
+    }
+    Ok(())
+}
 
-    /// Landlock, as far as it can be the same for all workers. A view of a directory is a mount without a parent, for which
-    /// rules about the directory that it is a view of don't hold: so workers that have views bring rules of their own.
-    fn restrict_files(&self, directories: &[OwnedFd]) -> io::Result<()> {
-        let has_views = self.empties_root;
-        if has_views || !self.confinement.landlock {
-            let is_walled = has_views || self.confinement.files == seccomp::Files::None;
-            // Without any, a run that may open files at all would have no wall around the others.
-            return if is_walled || !self.confinement.has(Layer::Landlock) {
-                Ok(())
-            } else {
-                Err(io::Error::other("this machine has neither mount namespaces nor Landlock"))
-            };
-        }
-        let read_only = |grant: &Grant| matches!(grant, Grant::Host { read_only: true, .. });
-        let granted = directories.iter().zip(self.grants);
-        let granted: Vec<_> = granted.map(|(directory, grant)| (directory.as_fd(), read_only(grant))).collect();
-        sandbox::restrict(&granted)
+/// All the walls that don't differ from worker to worker.
+fn confine(setup: &Setup, parent: Option<Pid>, data_bytes: u64) -> io::Result<()> {
+    let confinement = setup.confinement;
+    worker::ignore_signals();
+    sandbox::set_process_name(c"wasmproc-zygote")?;
+    if let Some(user) = setup.user {
+        sandbox::become_user(user)?;
     }
+    if confinement.has(Layer::Capabilities) {
+        sandbox::drop_capabilities()?;
+    }
+    sandbox::forbid_new_privileges()?;
+    sandbox::hide_from_tracers()?;
+    if confinement.dies_with_parent {
+        sandbox::die_with_parent()?;
+        if rustix::process::getppid() != parent {
+            sandbox::exit_now(0);
+        }
+    }
+    if confinement.has(Layer::Limits) {
+        confinement.limits.apply(data_bytes)?;
+    }
+    seccomp::report_denied(|_| sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8))
+}
+
+/// Landlock, as far as it can be the same for all workers. A view of a directory is a mount without a parent, for which
+/// rules about the directory that it is a view of don't hold: so workers that have views bring rules of their own.
+fn restrict_files(setup: &Setup, directories: &[OwnedFd]) -> io::Result<()> {
+    let (confinement, has_views) = (setup.confinement, setup.empties_root);
+    if has_views || !confinement.landlock {
+        let is_walled = has_views || confinement.files == seccomp::Files::None;
+        // Without any, a run that may open files at all would have no wall around the others.
+        return if is_walled || !confinement.has(Layer::Landlock) {
+            Ok(())
+        } else {
+            Err(io::Error::other("this machine has neither mount namespaces nor Landlock"))
+        };
+    }
+    let granted: Vec<_> = directories.iter().map(AsFd::as_fd).zip(setup.directories.iter().copied()).collect();
+    sandbox::restrict(&granted)
 }
 
 /// Workers inherit stdout and stderr; their stdin, if they have one, comes with their start.
@@ -191,7 +231,7 @@ fn stdio(nothing: &OwnedFd, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<()
 
 impl Foundation {
     fn load(&self, artifacts: &[OwnedFd], descriptors: Option<&OwnedFd>) -> Result<Vec<Program>, FromZygote> {
-        let Foundation { engine, linker, .. } = self;
+        let Foundation { engine, linker } = self;
         let program = |(number, artifact): (usize, &OwnedFd)| {
             let component = map(engine, artifact, descriptors)
                 .map_err(|error| FromZygote::BadArtifact(number, format!("{error:#}")))?;

@@ -289,6 +289,7 @@ fn number(name: &str) -> Option<i64> {
         "symlinkat" => libc::SYS_symlinkat,
         "tgkill" => libc::SYS_tgkill,
         "umount2" => libc::SYS_umount2,
+        "unshare" => libc::SYS_unshare,
         "unlinkat" => libc::SYS_unlinkat,
         "utimensat" => libc::SYS_utimensat,
         "wait4" => libc::SYS_wait4,

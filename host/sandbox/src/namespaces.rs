@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Missing, Procfs};
 
 /// One kind of namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Namespace {
     User,

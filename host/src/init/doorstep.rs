@@ -92,5 +92,6 @@ fn is_network_apart(surroundings: &Surroundings) -> bool {
 
 fn note(walls: &mut Walls, (entered, missing): (Vec<Namespace>, Vec<Missing>)) {
     walls.namespaces.extend(entered);
+    walls.namespaces.sort_unstable();
     walls.missing.extend(missing);
 }

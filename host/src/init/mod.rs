@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! supervisor ── starts ──▶ doorstep: enters the namespaces, forks init into them, ends
-//!                             └──▶ init (pid 1): starts the zygote, starts it again if it dies, makes narrower
-//!                                  views of granted directories, reaps everybody and reports it
+//!                             └──▶ init (pid 1): starts the zygote, makes the network, hears what the run is and tells
+//!                                  the zygote; starts another if it dies; makes narrower views of granted directories;
+//!                                  reaps everybody and reports it
 //! ```
 //!
 //! One thread; runs no guest code and reads no guest bytes. It believes its supervisor and nobody else. When its
@@ -23,7 +24,7 @@ use wasmproc_sandbox::{
 
 use crate::cause::exit_code;
 use crate::wire::init::{FromInit, Grant, Setup, ToInit};
-use crate::wire::zygote::{self as setting_up, FromZygote, ToZygote};
+use crate::wire::zygote::{FromZygote, ToZygote, ZygoteSetup};
 use crate::wire::{self, Channel, Received};
 use crate::worker::Confinement;
 use crate::zygote::{self, Surroundings};
@@ -58,7 +59,7 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Pr
     let mut walls = doorstep::enter_namespaces(control, without, &surroundings)?;
     sandbox::set_process_name(c"wasmproc-init")?;
     let threads = Threads::of_this_process(&surroundings.procfs);
-    // It makes its engine meanwhile, on this processor.
+    // It makes its engine on this processor, beside everything from here to its setup.
     let zygote = NewZygote::fork(&threads, &surroundings)?;
     processors.leave();
     let network = doorstep::enter_network(&mut walls, without, &surroundings)?;
@@ -217,7 +218,7 @@ impl Run {
         self.view(&below, read_only)
     }
 
-    /// Employs the first zygote.
+    /// Tells the supervisor what stands, and the first zygote what the run is.
     fn begin(&mut self, control: &Channel<FromInit, ToInit>, zygote: &NewZygote, joining: &Joining) -> io::Result<()> {
         let views = self.base_views()?;
         let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
@@ -229,7 +230,7 @@ impl Run {
         }
         self.zygote = zygote.pid;
         self.tell(zygote, joining, false)?;
-        // The zygote loads meanwhile. It can be asked for workers only when its socket is passed on.
+        // The zygote loads meanwhile. It can be asked for workers only when its socket is passed on, after this.
         if let Some(old_root) = old_root {
             old_root.detach()?;
         }
@@ -248,7 +249,7 @@ impl Run {
         // Where workers have views, they bring Landlock's rules themselves.
         let directories: &[OwnedFd] = if self.walls.empty_root { &[] } else { &self.directories };
         let read_only = |grant: &Grant| matches!(grant, Grant::Host { read_only: true, .. });
-        let setup = setting_up::Setup {
+        let setup = ZygoteSetup {
             confinement: Confinement {
                 files: if self.directories.is_empty() { seccomp::Files::None } else { seccomp::Files::Granted },
                 landlock: self.walls.landlock.is_some(),

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! command ── forks, first of all ──▶ doorstep: wipes what it inherited, enters the namespaces
-//!    └── parses, reads, hashes          └──▶ init waits for its setup
+//!    └── parses, reads, hashes          └──▶ init makes the network, its zygote the engine; both wait for the setup
 //! ```
 //!
 //! Executing a program of this size, and what its C library finds out about the machine, takes longer than all the rest

@@ -14,7 +14,7 @@ pub(crate) struct WorkerId(pub(crate) u64);
 pub(crate) enum ToZygote {
     /// Comes first, with descriptors: stdout, stderr, the network and the entrance of a cgroup if they are to be entered,
     /// then one artifact per component.
-    Setup(Setup),
+    Setup(ZygoteSetup),
     /// Comes second if the setup has directories: they are the descriptors.
     Directories,
     /// Fork a worker whose control socket is the descriptor.
@@ -22,7 +22,7 @@ pub(crate) enum ToZygote {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Setup {
+pub(crate) struct ZygoteSetup {
     pub(crate) confinement: Confinement,
     /// Whom the zygote and its workers become.
     pub(crate) user: Option<Identity>,

@@ -20,7 +20,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::artifact::engine::engine;
-use crate::wire::zygote::{FromZygote, Setup, ToZygote, WorkerId};
+use crate::wire::zygote::{FromZygote, ToZygote, WorkerId, ZygoteSetup};
 use crate::wire::{self, Channel};
 use crate::worker::{self, Confinement, Host, Program};
 
@@ -141,7 +141,7 @@ struct Given {
 
 impl Given {
     fn take(
-        setup: &Setup,
+        setup: &ZygoteSetup,
         descriptors: Vec<OwnedFd>,
         control: &mut Channel<FromZygote, ToZygote>,
     ) -> io::Result<Given> {
@@ -165,7 +165,7 @@ impl Given {
 }
 
 /// Goes where init has gone since it forked this zygote.
-fn enter(setup: &Setup, network: Option<OwnedFd>, cgroup: Option<OwnedFd>) -> io::Result<()> {
+fn enter(setup: &ZygoteSetup, network: Option<OwnedFd>, cgroup: Option<OwnedFd>) -> io::Result<()> {
     if let Some(network) = network {
         sandbox::enter_network(&network)?;
     }
@@ -180,7 +180,7 @@ fn enter(setup: &Setup, network: Option<OwnedFd>, cgroup: Option<OwnedFd>) -> io
 }
 
 /// All the walls that don't differ from worker to worker.
-fn confine(setup: &Setup, parent: Option<Pid>, data_bytes: u64) -> io::Result<()> {
+fn confine(setup: &ZygoteSetup, parent: Option<Pid>, data_bytes: u64) -> io::Result<()> {
     let confinement = setup.confinement;
     worker::ignore_signals();
     sandbox::set_process_name(c"wasmproc-zygote")?;
@@ -206,7 +206,7 @@ fn confine(setup: &Setup, parent: Option<Pid>, data_bytes: u64) -> io::Result<()
 
 /// Landlock, as far as it can be the same for all workers. A view of a directory is a mount without a parent, for which
 /// rules about the directory that it is a view of don't hold: so workers that have views bring rules of their own.
-fn restrict_files(setup: &Setup, directories: &[OwnedFd]) -> io::Result<()> {
+fn restrict_files(setup: &ZygoteSetup, directories: &[OwnedFd]) -> io::Result<()> {
     let (confinement, has_views) = (setup.confinement, setup.empties_root);
     if has_views || !confinement.landlock {
         let is_walled = has_views || confinement.files == seccomp::Files::None;

@@ -1,4 +1,4 @@
-//! The stack that traps are handled on, made once in init, before there is any worker.
+//! The stack that traps are handled on, made once, before there is any worker.
 //!
 //! The engine would make one in each worker, and panics where there is no memory for it.
 #![expect(unsafe_code, reason = "signal stacks have no safe wrapper")]

@@ -21,16 +21,20 @@ impl WasiView for Host {
     }
 }
 
-fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     let mut config = Config::new();
     config.concurrency_support(false);
     Engine::new(&config).expect("an engine")
 }
 
-/// Compiles `program` to a file.
+/// Compiles the program in a file to another file.
 pub(crate) fn compile(program: &str) -> PathBuf {
-    let bytes = std::fs::read(program).expect("the program can be read");
-    let artifact = engine().precompile_component(&bytes).expect("the program compiles");
+    compile_bytes(&std::fs::read(program).expect("the program can be read"))
+}
+
+/// Compiles a program to a file.
+pub(crate) fn compile_bytes(program: &[u8]) -> PathBuf {
+    let artifact = engine().precompile_component(program).expect("the program compiles");
     let file = std::env::temp_dir().join(format!("wasmproc-bench-{}.cwasm", std::process::id()));
     std::fs::write(&file, artifact).expect("the temporary folder can be written to");
     file

@@ -5,6 +5,7 @@
 
 mod command;
 mod compute;
+mod floor;
 mod in_process;
 mod memory;
 mod neighbours;
@@ -28,6 +29,11 @@ fn main() {
         && first == sandbox::ROLE
     {
         return sandbox::run(walls, program, arguments);
+    }
+    if let [first, artifact, to_be_done] = arguments.as_slice()
+        && first == floor::ROLE
+    {
+        return floor::run(Path::new(artifact), to_be_done);
     }
     let wanted = |section: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == section);
     for (name, section) in [

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::table::{self, median};
-use crate::{micros, programs};
+use crate::{floor, micros, programs};
 
 const ROUNDS: usize = 7;
 const STARTS: usize = 200;
@@ -12,18 +12,27 @@ const STARTS: usize = 200;
 pub(crate) fn measure() {
     let mut wasmproc = Vec::new();
     let mut bare = Vec::new();
+    let mut floors = [const { Vec::new() }; 2];
     let mut python = [const { Vec::new() }; 3];
+    let artifact = floor::empty_task();
     for _ in 0..ROUNDS {
         wasmproc.push(guest());
         bare.push(fork_exit_wait());
+        for (to_be_done, results) in floor::TO_BE_DONE.into_iter().zip(&mut floors) {
+            results.push(floor::measured(&artifact, to_be_done));
+        }
         for (method, results) in ["fork", "forkserver", "spawn"].iter().zip(&mut python) {
             results.push(python_start(method));
         }
     }
     let [fork, forkserver, spawn] = python.map(median);
+    let _ = std::fs::remove_file(artifact);
+    let [holding_engine, empty_task] = floors.map(median);
     let rows = [
         ("wasmproc, from a guest, confined as shipped", median(wasmproc)),
         ("bare fork + _exit + wait", median(bare)),
+        ("... of a process that holds an engine", holding_engine),
+        ("... of one whose child runs an empty component", empty_task),
         ("Python multiprocessing, fork", fork),
         ("Python multiprocessing, forkserver", forkserver),
         ("Python multiprocessing, spawn", spawn),

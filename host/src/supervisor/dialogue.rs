@@ -64,6 +64,15 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Kills a worker. What it has said until then is heard when it is dead, and that it ends is no news: its socket need not
+    /// wake the supervisor any more.
+    pub(super) fn kill(&mut self, worker: WorkerId) {
+        self.workers.kill(worker);
+        if let Some(channel) = self.workers.channel(worker) {
+            let _ = epoll::delete(&self.epoll, &*channel);
+        }
+    }
+
     /// Gives up a worker whose words can't be understood, or don't come.
     fn give_up(&mut self, worker: WorkerId, reason: impl Into<String>) {
         self.handle(Event::Misbehaved(worker, reason.into()));

@@ -285,7 +285,7 @@ impl<'a> Supervisor<'a> {
                 Action::Start(worker, start, views) => self.start(worker, *start, &views),
                 Action::Narrow(pid, views) => self.narrow(pid, &views),
                 Action::Tell(worker, message) => drop(self.tell(worker, &message, Vec::new())),
-                Action::Kill(worker) => self.workers.kill(worker),
+                Action::Kill(worker) => self.kill(worker),
                 Action::Object(action) => {
                     let consequence = self.memories.act(action);
                     self.follow(consequence);

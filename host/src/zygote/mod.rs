@@ -10,6 +10,7 @@ mod warm;
 
 use std::fs::{self, File};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
@@ -75,7 +76,13 @@ pub(crate) fn main(control: OwnedFd, surroundings: &Surroundings) -> ! {
     wire::tell_panics(control.as_raw_fd(), FromZygote::Failed);
     let mut control: Channel<FromZygote, ToZygote> = Channel::with_descriptors(control);
     match prepare(&mut control, surroundings) {
-        Ok(Some((programs, threads, confinement))) => Server { control, programs, threads, confinement }.serve(),
+        Ok(Some((programs, threads, setup))) => {
+            if setup.for_many {
+                // When nothing is left to be freed here.
+                warm::use_up_free_chunks();
+            }
+            Server { control, programs, threads, confinement: setup.confinement }.serve()
+        }
         // There is no run.
         Ok(None) => sandbox::exit_now(0),
         Err(message) => {
@@ -88,7 +95,7 @@ pub(crate) fn main(control: OwnedFd, surroundings: &Surroundings) -> ! {
 fn prepare(
     control: &mut Channel<FromZygote, ToZygote>,
     surroundings: &Surroundings,
-) -> Result<Option<(Vec<Program>, Threads, Confinement)>, FromZygote> {
+) -> Result<Option<(Vec<Program>, Threads, ZygoteSetup)>, FromZygote> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
@@ -96,6 +103,8 @@ fn prepare(
     let parent = rustix::process::getppid();
     let foundation =
         Foundation::lay().map_err(|error| FromZygote::Failed(format!("the engine can't be made: {error:#}")))?;
+    // Never dropped: that takes its time, and workers would find the free memory and copy it, page by page.
+    let foundation = ManuallyDrop::new(foundation);
     let Ok(Some((ToZygote::Setup(setup), descriptors))) = control.receive() else { return Ok(None) };
     let given = Given::take(&setup, descriptors, control).map_err(failed("the run's descriptors can't be had"))?;
     if setup.for_many && surroundings.has_huge_pages {
@@ -123,10 +132,7 @@ fn prepare(
         let role = seccomp::Role::Zygote(confinement.files);
         seccomp::install(role).map_err(failed("the filter can't be installed"))?;
     }
-    if setup.for_many {
-        warm::use_up_free_chunks();
-    }
-    Ok(Some((programs, threads, confinement)))
+    Ok(Some((programs, threads, setup)))
 }
 
 /// The descriptors that came with the setup.

@@ -98,6 +98,16 @@ fn killing_the_zygote_while_it_forks_loses_no_process() {
     assert!(ended.text().ends_with("sum 180300\n"), "{ended:?}");
 }
 
+/// The first zygote makes its engine while its run is still being compiled.
+#[test]
+fn killing_the_zygote_before_there_is_a_run_ends_nothing() {
+    let scratch = Scratch::new();
+    let big = big_component(&scratch);
+    let running = Wasmproc::run([&big]).cache(scratch.at("cache")).start();
+    running.process("wasmproc-zygote").kill();
+    running.end().expect(0);
+}
+
 #[test]
 fn a_killed_worker_is_reported_with_its_signal() {
     let running = Wasmproc::run([programs::SLEEPS]).start();

@@ -35,6 +35,21 @@ fn a_worker_has_no_privileges_and_a_filter() {
     }
 }
 
+/// Children are moved to other processors at their beginning, and to no others than they may use.
+#[test]
+fn processes_may_use_the_processors_that_the_command_may() {
+    let own = Process::of(std::process::id().cast_signed()).expect("it is alive").status("Cpus_allowed_list");
+    let first = own.split([',', '-']).next().expect("there is one").to_owned();
+    for allowed in [own, first] {
+        let words = ["taskset", "--cpu-list", &allowed, EXECUTABLE, "run"];
+        let running = Wasmproc::through(&words, [programs::SLEEPS]).start();
+        running.expect_stdout("ready");
+        for name in ["wasmproc-init", "wasmproc-zygote", "wasmproc-worker"] {
+            assert_eq!(running.process(name).status("Cpus_allowed_list"), allowed, "{name}");
+        }
+    }
+}
+
 #[test]
 fn a_worker_filters_more_than_its_zygote() {
     let running = sleeper(&[]);

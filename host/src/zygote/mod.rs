@@ -100,6 +100,7 @@ fn prepare(
         let what = what.to_owned();
         move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
     };
+    sandbox::set_process_name(c"wasmproc-zygote").map_err(failed("it can't be named"))?;
     let parent = rustix::process::getppid();
     let foundation =
         Foundation::lay().map_err(|error| FromZygote::Failed(format!("the engine can't be made: {error:#}")))?;
@@ -189,7 +190,6 @@ fn enter(setup: &ZygoteSetup, network: Option<OwnedFd>, cgroup: Option<OwnedFd>)
 fn confine(setup: &ZygoteSetup, parent: Option<Pid>, data_bytes: u64) -> io::Result<()> {
     let confinement = setup.confinement;
     worker::ignore_signals();
-    sandbox::set_process_name(c"wasmproc-zygote")?;
     if let Some(user) = setup.user {
         sandbox::become_user(user)?;
     }

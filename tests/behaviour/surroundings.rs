@@ -10,6 +10,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+#[cfg(target_arch = "x86_64")]
+use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W};
 use rustix::process::Signal;
 use wasmproc_test_artifacts::{examples, programs, text};
 
@@ -285,19 +287,27 @@ fn clocks_that_are_days_ahead_are_no_hindrance() {
     Wasmproc::through(&words, ["run", "--timeout", "300ms", programs::SLEEPS]).output().expect(124);
 }
 
-/// Installs a filter such as the default ones of containers: no user namespaces, and perhaps no clone3 either.
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "filters are installed with raw system calls")]
+const fn step(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt, jf, k }
+}
+
+/// What a filter answers instead of the kernel.
+#[cfg(target_arch = "x86_64")]
+const fn refused(errno: i32) -> u32 {
+    libc::SECCOMP_RET_ERRNO | errno as u32
+}
+
+/// Where a filter finds the number of a call.
+#[cfg(target_arch = "x86_64")]
+const NUMBER: u32 = 0;
+
+/// A filter such as the default ones of containers: no user namespaces, and perhaps no clone3 either.
+#[cfg(target_arch = "x86_64")]
 fn inside_a_containers_filter(has_clone3: bool) -> impl FnMut() -> std::io::Result<()> + Send + Sync + 'static {
-    use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W};
-    const fn step(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
-        libc::sock_filter { code: code as u16, jt, jf, k }
-    }
-    const NUMBER: u32 = 0;
     const FIRST_ARGUMENT: u32 = 16;
-    let refused = |errno: i32| libc::SECCOMP_RET_ERRNO | errno as u32;
     let clone3 = if has_clone3 { libc::SECCOMP_RET_ALLOW } else { refused(libc::ENOSYS) };
-    let filter = [
+    installing([
         step(BPF_LD | BPF_W | BPF_ABS, 0, 0, NUMBER),
         step(BPF_JMP | BPF_JEQ | BPF_K, 5, 0, libc::SYS_clone3 as u32),
         step(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, libc::SYS_unshare as u32),
@@ -307,7 +317,14 @@ fn inside_a_containers_filter(has_clone3: bool) -> impl FnMut() -> std::io::Resu
         step(BPF_RET | BPF_K, 0, 0, refused(libc::EPERM)),
         step(BPF_RET | BPF_K, 0, 0, clone3),
         step(BPF_RET | BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
+    ])
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "filters are installed with raw system calls")]
+fn installing<const STEPS: usize>(
+    filter: [libc::sock_filter; STEPS],
+) -> impl FnMut() -> std::io::Result<()> + Send + Sync + 'static {
     move || {
         let mut filter = filter;
         let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
@@ -341,6 +358,18 @@ fn inside_a_containers_filter_without_clone3_it_works_too() {
     works_with_a_warning(&run.output());
     let compiling = Wasmproc::run(["--no-cache", text::EXIT_WITH_CODE]).first(inside_a_containers_filter(false));
     compiling.output().expect(77).complains_of(&["warning", "user namespace"]);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn where_no_namespace_can_be_entered_it_has_the_same_walls() {
+    let no_setns = installing([
+        step(BPF_LD | BPF_W | BPF_ABS, 0, 0, NUMBER),
+        step(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, libc::SYS_setns as u32),
+        step(BPF_RET | BPF_K, 0, 0, refused(libc::EPERM)),
+        step(BPF_RET | BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]);
+    works(Wasmproc::run(["--strict", compiled(programs::TRIES_AGAIN)]).first(no_setns));
 }
 
 #[test]

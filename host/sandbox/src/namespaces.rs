@@ -84,9 +84,10 @@ pub fn own_network(procfs: &Procfs) -> io::Result<OwnedFd> {
     procfs.open(c"self/ns/net", OFlags::RDONLY)
 }
 
-/// Enters a network that another process has made.
+/// Enters a network that another process has made, or where that is refused, one of its own.
 pub fn enter_network(network: &OwnedFd) -> io::Result<()> {
-    Ok(move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?)
+    let entered = move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network));
+    if entered.is_ok() { Ok(()) } else { unshare(UnshareFlags::NEWNET) }
 }
 
 /// Goes on in a mount namespace that begins with the same mounts.

@@ -81,7 +81,7 @@ pub fn clone_process(threads: &Threads, sibling: bool, namespaces: i32) -> io::R
     }
 }
 
-/// The processors that this process may run on.
+/// The processors that a process and its children may run on.
 ///
 /// Some schedulers leave a child on its parent's processor until the parent sleeps, to save power or to leave a virtual
 /// processor to others. That is right unless the two have work to do beside each other.
@@ -89,30 +89,25 @@ pub fn clone_process(threads: &Threads, sibling: bool, namespaces: i32) -> io::R
 pub struct Processors(Option<CpuSet>);
 
 impl Processors {
-    /// Must be made before a child is forked that uses it as well: while the child is being moved, it can't know.
     pub fn of_this_process() -> Processors {
         Processors(rustix::thread::sched_getaffinity(None).ok())
     }
 
-    /// Moves a child that was just forked to another processor than this one, if there is one.
+    /// Moves a child that was just forked to another processor if it is on this one, and there is another.
     pub fn move_child(&self, child: i32) {
-        if let Some(child) = Pid::from_raw(child) {
-            self.move_away(Some(child));
+        let (Some(all), Some(child)) = (&self.0, Pid::from_raw(child)) else { return };
+        let mut others = *all;
+        others.unset(rustix::thread::sched_getcpu());
+        if others.count() > 0 && rustix::thread::sched_setaffinity(Some(child), &others).is_ok() {
+            // It was for the moment.
+            let _ = rustix::thread::sched_setaffinity(Some(child), all);
         }
     }
 
-    /// Moves this process to another processor, for the sake of one that has more to do here.
-    pub fn leave(&self) {
-        self.move_away(None);
-    }
-
-    fn move_away(&self, process: Option<Pid>) {
-        let Some(all) = &self.0 else { return };
-        let mut others = *all;
-        others.unset(rustix::thread::sched_getcpu());
-        if others.count() > 0 && rustix::thread::sched_setaffinity(process, &others).is_ok() {
-            // It was for the moment.
-            let _ = rustix::thread::sched_setaffinity(process, all);
+    /// In a process whose parent was being moved when it was forked: it may run on all of them as well.
+    pub fn restore(&self) {
+        if let Some(all) = &self.0 {
+            let _ = rustix::thread::sched_setaffinity(None, all);
         }
     }
 }

@@ -58,10 +58,11 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Pr
     let surroundings = Surroundings::find()?;
     let mut walls = doorstep::enter_namespaces(control, without, &surroundings)?;
     sandbox::set_process_name(c"wasmproc-init")?;
+    processors.restore();
     let threads = Threads::of_this_process(&surroundings.procfs);
-    // It makes its engine on this processor, beside everything from here to its setup.
+    // It makes its engine beside everything from here to its setup.
     let zygote = NewZygote::fork(&threads, &surroundings)?;
-    processors.leave();
+    processors.move_child(zygote.pid);
     let network = doorstep::enter_network(&mut walls, without, &surroundings)?;
     // Only now, because a supervisor may start init before it knows what to tell it.
     let Ok(Some((ToInit::Setup(setup), descriptors))) = control.receive() else { return Ok(()) };

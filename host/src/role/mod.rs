@@ -73,12 +73,7 @@ pub fn init() {
     let control = unsafe { OwnedFd::from_raw_fd(0) };
     let without = arguments.next().and_then(|names| Some(Layers::named(names.to_str()?))).unwrap_or_default();
     match role {
-        Role::Init => {
-            let processors = Processors::of_this_process();
-            // Whoever started it goes on with other work.
-            processors.leave();
-            crate::init::main(control, without, processors)
-        }
+        Role::Init => crate::init::main(control, without, Processors::of_this_process()),
         Role::Compiler => crate::artifact::compiler_main(control),
     }
 }

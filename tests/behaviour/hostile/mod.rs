@@ -3,11 +3,13 @@
 //! Each test takes a worker over and does what somebody could do there: to its control socket, to its memory, to the
 //! streams that it shares with others. The supervisor must survive, with bounded memory and descriptors; the worker must
 //! be killed and told for what it did; a bystander in the same run starts processes and shares objects all the while, and
-//! must get the right results.
+//! must get the right results. Compile workers are taken over too, beside no run of their own.
 
+mod beside;
 mod compiler;
 mod floods;
 mod messages;
+mod silence;
 mod texts;
 
 use std::fs;

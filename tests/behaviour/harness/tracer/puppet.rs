@@ -309,6 +309,8 @@ impl Stage<'_, '_> {
                 Some((pid, signal)) if pid == puppet.pid && signal == libc::SIGTRAP | 0x80 => {
                     return kernel::side(puppet.pid);
                 }
+                // All processes of a run ignore it: a write was too long for a file.
+                Some((pid, libc::SIGXFSZ)) if pid == puppet.pid => kernel::resume(pid, libc::SIGXFSZ),
                 // A denied call, most likely: its handler ends it.
                 Some((pid, signal)) if pid == puppet.pid => {
                     self.trace.puppets.retain(|&one| one != pid);

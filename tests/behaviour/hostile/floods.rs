@@ -181,7 +181,7 @@ fn a_flood_for_descriptors_ends_its_sender() {
     });
     eprintln!("{most} descriptors at most");
     outcome.failed_for(0, "does not read its messages");
-    assert!((100..1000).contains(&most), "{most} descriptors");
+    assert!(most < 1000, "{most} descriptors");
     outcome.stayed_within(96);
 }
 

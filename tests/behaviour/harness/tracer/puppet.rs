@@ -131,6 +131,9 @@ pub(crate) struct Puppet {
     pub(crate) pid: i32,
     /// Memory of its own to work with.
     scratch: u64,
+    /// The call that it was about to make when it was taken over.
+    number: i64,
+    arguments: [u64; 6],
 }
 
 /// A thread of a compile worker that is about to make this call.
@@ -200,7 +203,8 @@ impl Stage<'_, '_> {
     fn prepare(&mut self, pid: i32) -> Option<Puppet> {
         let access = (libc::PROT_READ | libc::PROT_WRITE) as u64;
         let kind = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
-        let puppet = Puppet { pid, scratch: 0 };
+        let Side::Entry { number, arguments } = kernel::side(pid)? else { return None };
+        let puppet = Puppet { pid, scratch: 0, number, arguments };
         let mapped = self.call(puppet, libc::SYS_mmap, [0, SCRATCH_BYTES as u64, access, kind, u64::MAX, 0])?;
         Some(Puppet { scratch: mapped as u64, ..puppet })
     }
@@ -238,8 +242,12 @@ impl Stage<'_, '_> {
         Some(result)
     }
 
-    /// Lets it go, to do what it was about to do when it was taken over or last asked for.
+    /// Lets it go, to do what it was about to do when it was taken over.
     pub(crate) fn release(&mut self, puppet: Puppet) {
+        if let Some(mut registers) = Registers::of(puppet.pid) {
+            registers.set_call(puppet.number, puppet.arguments);
+            registers.store(puppet.pid);
+        }
         self.go_on(puppet.pid);
     }
 

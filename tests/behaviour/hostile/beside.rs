@@ -33,9 +33,8 @@ impl Neighbour {
         let run = Wasmproc::run(["--dir", &grant, programs::SPAWNS_ON_DEMAND]).cache(&cache);
         let running = run.stdin(Stdio::piped()).start();
         running.expect_stdout("ready");
-        let mut processes = vec![running.process("wasmproc-init"), running.process("wasmproc-zygote")];
-        // Main's, because it is the first.
-        processes.push(running.process("wasmproc-worker"));
+        // The first worker is main's. Zygotes come and go.
+        let processes = vec![running.process("wasmproc-init"), running.process("wasmproc-worker")];
         Neighbour { cache: entries(Path::new(&cache)), scratch, running, processes, asked: 0 }
     }
 

@@ -67,7 +67,9 @@ fn the_ends_of_children_pile_up_and_disturb_nobody() {
     let ended = children.filter(|child| child["cause"] == "exited").count();
     eprintln!("{ended} of its children had ended");
     assert!(ended > 30, "{ended} of its children had ended");
-    outcome.stayed_within(64);
+    // Descriptors were counted above: there are more spares for a while after so many children.
+    let peak = outcome.supervisor.peak_memory_bytes;
+    assert!(peak < 64 << 20, "{peak} bytes");
 }
 
 /// None of them has too much waiting for it alone.

@@ -47,7 +47,7 @@ impl Neighbour {
     }
 
     #[track_caller]
-    fn is_unharmed(self) {
+    fn ends_unharmed(self) {
         let dead: Vec<&Process> = self.processes.iter().filter(|process| !process.is_alive()).collect();
         assert!(dead.is_empty(), "{dead:?}");
         let ended = self.running.end().expect(0);
@@ -117,7 +117,7 @@ fn a_hostile_worker_reaches_nobody_of_another_run() {
         assert_eq!(cause, "denied-syscall");
         assert!(description.contains(&format!("system call {number}")), "{description}");
     }
-    neighbour.is_unharmed();
+    neighbour.ends_unharmed();
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn runs_beside_a_flood_work_and_end_rightly() {
         stage.dies(hostile);
     });
     outcome.failed_for(1, "does not read its messages");
-    neighbour.is_unharmed();
+    neighbour.ends_unharmed();
 }
 
 #[test]
@@ -162,5 +162,5 @@ fn runs_beside_one_who_keeps_everything_to_himself_work_and_end_rightly() {
         stage.dies(hostile);
     });
     assert_eq!(outcome.hostile()[0].0, "signaled");
-    neighbour.is_unharmed();
+    neighbour.ends_unharmed();
 }

@@ -128,7 +128,7 @@ fn sent(stage: &mut Stage<'_, '_>, puppet: Puppet) -> u64 {
 }
 
 /// How many packets are still to be sent, if their number is known.
-pub(super) fn left(stage: &mut Stage<'_, '_>, puppet: Puppet) -> u64 {
+fn left(stage: &mut Stage<'_, '_>, puppet: Puppet) -> u64 {
     let counter = stage.read(puppet, COUNTER_AT, 8).expect("it is alive");
     u64::from_ne_bytes(counter.try_into().expect("eight bytes"))
 }

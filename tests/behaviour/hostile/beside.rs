@@ -127,13 +127,11 @@ fn runs_beside_a_flood_work_and_end_rightly() {
         let hostile = stage.puppet();
         let request = asked(stage, CHILDREN);
         flood(stage, hostile, &request, SEND_AND_READ);
-        stage.that_is_all();
         for _ in 0..3 {
             neighbour.works();
             neighbour.another_works(stage);
         }
         assert!(stage.is_alive(hostile), "it has flooded all the while");
-        stage.look_again();
         stage.kill(hostile);
         stage.dies(hostile);
         // Of descriptors, which the kernel counts for all processes of a user together.

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use serde_json::Value;
 use wasmproc_test_artifacts::{programs, text};
 
 use crate::harness::{Scratch, Wasmproc, is_root, skip};
@@ -177,4 +178,24 @@ fn a_file_is_compiled_while_others_have_descriptors_on_their_way() {
     // More than a compile worker may have open; not so many that tests beside this one notice.
     let _sockets = on_their_way(70);
     Wasmproc::run(["--no-cache", programs::SHOW]).output().expect(0);
+}
+
+/// By the text of what is told of processes, long before by their number.
+#[test]
+fn a_report_lists_processes_up_to_64_mib_and_counts_the_others() {
+    const CHILDREN: usize = 70;
+    let scratch = Scratch::new();
+    let (json, text) = (scratch.at("report.json"), scratch.at("report.txt"));
+    for report in [&json, &text] {
+        let to_file = format!("--report={report}");
+        Wasmproc::run([&to_file, "--tmp=1MiB", programs::FILLS_REPORT, &CHILDREN.to_string()]).output().expect(0);
+    }
+    let report: Value = serde_json::from_slice(&std::fs::read(json).expect("a report")).expect("JSON");
+    let listed = report["processes"].as_array().expect("a list").len();
+    let unlisted = report["unlisted"].as_u64().expect("a number") as usize;
+    assert_eq!(listed + unlisted, CHILDREN + 1);
+    // Each has a text of a million bytes. Main, which ends last, has a short one, for which there is room.
+    assert_eq!(listed, (64 << 20) / 1_000_000 + 1);
+    let report = std::fs::read_to_string(text).expect("a report");
+    assert!(report.contains(&format!("\nand {unlisted} more\n")));
 }

@@ -13,19 +13,26 @@ use rustix::io::Errno;
 use wasmproc_sandbox::Layers;
 
 use super::Manifest;
-use super::compiler::MAX_CPU_TIME;
+use super::compiler::{MAX_ARTIFACT_BYTES, MAX_CPU_TIME};
+use crate::cause;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::role::{self, Role};
 use crate::supervisor::{Attendant, Interruption};
 use crate::wire::compiler::{Answer, Job, Request};
-use crate::wire::{self, Channel};
+use crate::wire::{self, Channel, MAX_REASON_BYTES, Received};
 
 /// Compiles `source`, which was read from `path`.
 pub(super) fn compile(path: &Path, source: &[u8], attendant: &mut dyn Attendant) -> Result<(OwnedFd, Manifest)> {
     let memory = rustix::fs::memfd_create(c"wasmproc-artifact", MemfdFlags::CLOEXEC);
     let artifact = memory.context(|| "no memory for an artifact".to_owned())?;
     match ask(path, source, Job::Compile, Some(artifact.as_fd()), attendant)? {
-        Answer::Compiled(manifest) => Ok((artifact, manifest)),
+        Answer::Compiled(manifest) => {
+            let length = rustix::fs::fstat(&artifact).context(|| "can't look at an artifact".to_owned())?.st_size;
+            if manifest.artifact_bytes != length.cast_unsigned() || manifest.artifact_bytes > MAX_ARTIFACT_BYTES {
+                return Err(Error::failed("the compile worker breaks the rules: its artifact has another length"));
+            }
+            Ok((artifact, manifest))
+        }
         _ => Err(Error::failed("the compile worker gave no artifact: please report it")),
     }
 }
@@ -63,49 +70,48 @@ fn ask(
         }
         _ => {}
     }
-    let waited = wait(&control, &request.name, attendant);
+    let waited = wait(&mut control, &request.name, attendant);
     attendant.compiled();
+    let shown = path.display();
     match waited? {
-        Waited::Answered => {}
-        Waited::InVain => return Err(takes_too_long(path)),
+        Waited::Answered(Answer::Refused(reason)) => {
+            Err(Error::cannot_run(format!("can't run {shown}: {}", one_line(reason))))
+        }
+        Waited::Answered(Answer::Denied(number)) => Err(Error::cannot_run(format!(
+            "can't run {shown}: compiling it led to system call {number}, which is denied"
+        ))),
+        Waited::Answered(Answer::Failed(reason)) => Err(Error::failed(one_line(reason))),
+        Waited::Answered(answer) => Ok(answer),
+        Waited::Gone => Err(worker.how_it_died(path)),
+        Waited::InVain => Err(takes_too_long(path)),
         Waited::Interrupted(signal) => {
-            let message = format!("stopped while compiling {}", path.display());
-            return Err(Error::new(ErrorKind::Interrupted(signal), message));
+            Err(Error::new(ErrorKind::Interrupted(signal), format!("stopped while compiling {shown}")))
         }
     }
-    match control.receive() {
-        Ok(Some((Answer::Refused(reason), _))) => {
-            Err(Error::cannot_run(format!("can't run {}: {}", path.display(), crate::cause::printable(&reason))))
-        }
-        Ok(Some((Answer::Denied(number), _))) => {
-            let shown = path.display();
-            Err(Error::cannot_run(format!(
-                "can't run {shown}: compiling it led to system call {number}, which is denied"
-            )))
-        }
-        Ok(Some((Answer::Failed(reason), _))) => Err(Error::failed(crate::cause::printable(&reason))),
-        Ok(Some((answer, _))) => Ok(answer),
-        Ok(None) => Err(worker.how_it_died(path)),
-        Err(error) => Err(Error::failed(format!("the compile worker breaks the rules: {error}"))),
-    }
+}
+
+/// What a compile worker gives as a reason, for a message of one line.
+fn one_line(reason: String) -> String {
+    cause::printable(&cause::cut(reason, MAX_REASON_BYTES))
 }
 
 /// How a wait for an answer ended.
 enum Waited {
-    /// It is there, or the worker is gone.
-    Answered,
+    Answered(Answer),
+    /// The worker closed its socket, most likely by its end.
+    Gone,
     /// It took far too long.
     InVain,
     /// By this signal.
     Interrupted(u8),
 }
 
-fn wait(control: &Channel<Request, Answer>, name: &str, attendant: &mut dyn Attendant) -> Result<Waited> {
+fn wait(control: &mut Channel<Request, Answer>, name: &str, attendant: &mut dyn Attendant) -> Result<Waited> {
     let started = Instant::now();
     let second = Timespec { tv_sec: 1, tv_nsec: 0 };
     loop {
         let (ready, stop) = {
-            let mut polled = vec![PollFd::new(control, PollFlags::IN)];
+            let mut polled = vec![PollFd::new(&*control, PollFlags::IN)];
             if let Some(interruption) = attendant.interruption() {
                 polled.push(PollFd::from_borrowed_fd(interruption, PollFlags::IN));
             }
@@ -116,7 +122,13 @@ fn wait(control: &Channel<Request, Answer>, name: &str, attendant: &mut dyn Atte
             (!polled[0].revents().is_empty(), polled.get(1).is_some_and(|stop| !stop.revents().is_empty()))
         };
         if ready {
-            return Ok(Waited::Answered);
+            // A packet at a time: one that begins an answer and doesn't go on with it is waited for as any other.
+            match control.try_receive_packet() {
+                Ok(Some(Received::Message(answer, _))) => return Ok(Waited::Answered(answer)),
+                Ok(Some(Received::Closed)) => return Ok(Waited::Gone),
+                Ok(Some(Received::Empty) | None) => {}
+                Err(error) => return Err(Error::failed(format!("the compile worker breaks the rules: {error}"))),
+            }
         }
         if stop && let Some(Interruption::Stop { signal }) = attendant.take_interruption() {
             return Ok(Waited::Interrupted(signal));
@@ -158,7 +170,10 @@ impl Reaped {
         while since.elapsed() < Duration::from_secs(1) && matches!(self.0.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let _ = self.0.kill();
+        if matches!(self.0.try_wait(), Ok(None)) {
+            // It is killed when it is dropped.
+            return Error::failed("the compile worker breaks the rules: it closed its control socket and went on");
+        }
         let limit = [libc::SIGPROF, libc::SIGXCPU].map(Some);
         let shown = path.display();
         match self.0.wait() {

@@ -25,6 +25,9 @@ pub(super) const MAX_CPU_TIME: Duration = Duration::from_secs(600);
 /// The largest WebAssembly file that is accepted.
 pub(super) const MAX_SOURCE_BYTES: u64 = 512 << 20;
 
+/// The longest artifact that is taken. The supervisor copies it into the cache, and hashes it.
+pub(super) const MAX_ARTIFACT_BYTES: u64 = 2 << 30;
+
 /// It has a handful.
 const MAX_OPEN_FILES: u64 = 64;
 
@@ -87,7 +90,9 @@ fn confine() -> io::Result<()> {
         sandbox::exit_now(0);
     }
     worker::ignore_signals();
-    let limits = ProcessLimits { memory_bytes: MAX_MEMORY_BYTES, open_files: MAX_OPEN_FILES, file_bytes: u64::MAX };
+    // What lies in an artifact is no memory of this process's own, so only its length bounds that.
+    let (memory_bytes, file_bytes) = (MAX_MEMORY_BYTES, MAX_ARTIFACT_BYTES);
+    let limits = ProcessLimits { memory_bytes, open_files: MAX_OPEN_FILES, file_bytes };
     limits.apply(data_bytes)?;
     limits.apply_to_files()?;
     CpuTimer::start(MAX_CPU_TIME)?;
@@ -156,7 +161,7 @@ pub(crate) fn work(request: &Request, mut source: File, artifact: Option<File>) 
         compile_ms: started.elapsed().as_millis() as u64,
     };
     let mut memory = artifact.ok_or_else(|| Refused("there is no descriptor for the artifact".to_owned()))?;
-    memory.write_all(&code).map_err(|error| Refused(format!("no memory for the artifact: {error}")))?;
+    memory.write_all(&code).map_err(|error| Refused(format!("no room for the artifact: {error}")))?;
     Ok(Answer::Compiled(manifest))
 }
 

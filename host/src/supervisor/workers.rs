@@ -201,6 +201,9 @@ impl Workers {
     pub(super) fn kill(&mut self, worker: WorkerId) {
         if let Some(worker) = self.living.get_mut(&worker) {
             worker.kill();
+            // Nobody will read it, and others are not to be given up for it until this one is reaped.
+            self.backlog_bytes -= worker.channel.backlog_bytes();
+            worker.channel.forget_backlog();
         }
     }
 

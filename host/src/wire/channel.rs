@@ -169,6 +169,12 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
         self.outbox_bytes
     }
 
+    /// Gives up what is waiting for [`Channel::flush`]. Nothing that is sent after it can be understood.
+    pub(crate) fn forget_backlog(&mut self) {
+        self.outbox.clear();
+        (self.outbox_bytes, self.outbox_descriptors) = (0, 0);
+    }
+
     /// How many bytes are here of a message of which more are to come.
     pub(crate) fn unfinished_bytes(&self) -> usize {
         self.partial.len()

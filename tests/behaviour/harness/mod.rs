@@ -15,5 +15,5 @@ pub(crate) use output::Ended;
 pub(crate) use processes::{Footprint, Process};
 pub(crate) use scratch::{Scratch, is_root, skip};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use tracer::{Answer, CONTROL, Call, Puppet, Role, Stage};
+pub(crate) use tracer::{Answer, COMPILER_CONTROL, CONTROL, Call, Puppet, Role, Stage};
 pub(crate) use wait::eventually;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Duration, FINISHED, LAST, MORE, PACKET_BYTES, Puppet, SPAWN, Stage, TRAPPED, asked, betrayed, said, send};
+use super::{
+    Duration, FINISHED, LAST, MORE, PACKET_BYTES, Puppet, SPAWN, TRAPPED, asked, betrayed, said, send, send_descriptors,
+};
 use crate::harness::CONTROL;
 
 /// Bytes that a sequence of packets of no meaning begins with.
@@ -170,38 +172,21 @@ fn descriptors_end_their_sender() {
     let outcome = betrayed(&[], |stage| {
         let hostile = stage.puppet();
         // A pipe's end, an event loop, a socket, and one packet with as many as the kernel takes.
-        send_descriptors(stage, hostile, &[1]);
+        send_descriptors(stage, hostile, CONTROL, &[1]);
         stage.dies(hostile);
         let hostile = stage.puppet();
-        send_descriptors(stage, hostile, &[CONTROL as i32]);
+        send_descriptors(stage, hostile, CONTROL, &[CONTROL as i32]);
         stage.dies(hostile);
         let hostile = stage.puppet();
-        send_descriptors(stage, hostile, &[1; 253]);
+        send_descriptors(stage, hostile, CONTROL, &[1; 253]);
         stage.dies(hostile);
         // As many packets as fit, each with as many.
         let hostile = stage.puppet();
-        while send_descriptors(stage, hostile, &[1; 253]).is_some_and(|sent| sent > 0) {}
+        while send_descriptors(stage, hostile, CONTROL, &[1; 253]).is_some_and(|sent| sent > 0) {}
         stage.dies(hostile);
     });
     for index in 0..4 {
         outcome.failed_for(index, "a packet is too large or carries descriptors");
     }
     outcome.stayed_within(64);
-}
-
-/// One packet with descriptors. Returns what sendmsg(2) does.
-fn send_descriptors(stage: &mut Stage<'_, '_>, puppet: Puppet, descriptors: &[i32]) -> Option<i64> {
-    let packet = stage.write(puppet, 0, &[LAST, 7, 0, 5]);
-    let slices = stage.write(puppet, 64, &words(&[packet, 4]));
-    let length = 16 + 4 * descriptors.len() as u64;
-    let kind = u64::from(libc::SOL_SOCKET as u32) | (libc::SCM_RIGHTS as u64) << 32;
-    let mut control = words(&[length, kind]);
-    control.extend(descriptors.iter().flat_map(|descriptor| descriptor.to_ne_bytes()));
-    let control = stage.write(puppet, 4096, &control);
-    let header = stage.write(puppet, 128, &words(&[0, 0, slices, 1, control, length, 0]));
-    stage.call(puppet, libc::SYS_sendmsg, [CONTROL, header, libc::MSG_NOSIGNAL as u64, 0, 0, 0])
-}
-
-fn words(words: &[u64]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }

@@ -3,10 +3,13 @@
 //! Each test takes a worker over and does what somebody could do there: to its control socket, to its memory, to the
 //! streams that it shares with others. The supervisor must survive, with bounded memory and descriptors; the worker must
 //! be killed and told for what it did; a bystander in the same run starts processes and shares objects all the while, and
-//! must get the right results.
+//! must get the right results. Compile workers are taken over too, beside no run of their own.
 
+mod beside;
+mod compiler;
 mod floods;
 mod messages;
+mod silence;
 mod texts;
 
 use std::fs;
@@ -122,6 +125,23 @@ fn send(stage: &mut Stage<'_, '_>, puppet: Puppet, packet: &[u8]) -> Option<i64>
     let address = stage.write(puppet, 0, packet);
     let flags = libc::MSG_NOSIGNAL as u64;
     stage.call(puppet, libc::SYS_sendto, [CONTROL, address, packet.len() as u64, flags, 0, 0])
+}
+
+/// Sends one packet with descriptors over a socket. Returns what sendmsg(2) does.
+fn send_descriptors(stage: &mut Stage<'_, '_>, puppet: Puppet, socket: u64, descriptors: &[i32]) -> Option<i64> {
+    let packet = stage.write(puppet, 0, &[LAST, 7, 0, 5]);
+    let slices = stage.write(puppet, 64, &words(&[packet, 4]));
+    let length = 16 + 4 * descriptors.len() as u64;
+    let kind = u64::from(libc::SOL_SOCKET as u32) | (libc::SCM_RIGHTS as u64) << 32;
+    let mut control = words(&[length, kind]);
+    control.extend(descriptors.iter().flat_map(|descriptor| descriptor.to_ne_bytes()));
+    let control = stage.write(puppet, 4096, &control);
+    let header = stage.write(puppet, 128, &words(&[0, 0, slices, 1, control, length, 0]));
+    stage.call(puppet, libc::SYS_sendmsg, [socket, header, libc::MSG_NOSIGNAL as u64, 0, 0, 0])
+}
+
+fn words(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
 /// A recorded message that begins so.

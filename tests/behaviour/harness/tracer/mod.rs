@@ -28,7 +28,7 @@ use super::wait::A_LOADED_SECOND;
 pub(crate) use family::Role;
 use family::{Birth, Family, Injected};
 use kernel::{Registers, Side};
-pub(crate) use puppet::{CONTROL, Puppet, Stage};
+pub(crate) use puppet::{COMPILER_CONTROL, CONTROL, Puppet, Stage};
 use watchdog::Watchdog;
 
 /// A system call that is about to be made.
@@ -62,6 +62,8 @@ enum Scope {
     Everybody,
     /// Those of a run's own processes, not of its supervisor and compiler.
     Inside,
+    /// Those of the compile worker.
+    Compiler,
     Nobody,
 }
 
@@ -225,6 +227,7 @@ impl<'a> Trace<'a> {
         let looked_at = match self.scope {
             Scope::Everybody => true,
             Scope::Inside => !matches!(role, Role::Outside | Role::Supervisor | Role::Compiler),
+            Scope::Compiler => role == Role::Compiler,
             Scope::Nobody => false,
         };
         if looked_at { kernel::resume(pid, signal) } else { kernel::let_go(pid, signal) }

@@ -6,6 +6,8 @@
 //!
 //! A puppet rests at the entry of a call that it has not made yet: the next one is put in its place. At the end of that,
 //! the instruction is executed once more.
+//!
+//! A compile worker asks for nothing. It can be held when it is about to write what it has made, and to answer.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -23,6 +25,9 @@ use crate::harness::wait::A_LOADED_SECOND;
 /// The descriptor of a worker's control socket.
 pub(crate) const CONTROL: u64 = 48;
 
+/// That of a compile worker's.
+pub(crate) const COMPILER_CONTROL: u64 = 0;
+
 /// What a guest prints to be taken over.
 const TAKE_ME: &[u8] = b"take me over\n";
 
@@ -32,10 +37,19 @@ const STEP: Duration = Duration::from_micros(200);
 impl Wasmproc {
     /// Runs it to its end, and has the workers that ask for it in the hands of `script`.
     pub(crate) fn taken_over(self, script: impl FnOnce(&mut Stage<'_, '_>) + Send) -> Result<Ended, Trouble> {
+        self.played(Scope::Inside, script)
+    }
+
+    /// Runs it to its end, and has its compile worker in the hands of `script`.
+    pub(crate) fn compiler_taken_over(self, script: impl FnOnce(&mut Stage<'_, '_>) + Send) -> Result<Ended, Trouble> {
+        self.played(Scope::Compiler, script)
+    }
+
+    fn played(self, scope: Scope, script: impl FnOnce(&mut Stage<'_, '_>) + Send) -> Result<Ended, Trouble> {
         let play = move || {
             let recorded = RefCell::new(Vec::new());
             let decide = |call: &Call| decide(call, &mut recorded.borrow_mut());
-            let mut trace = Trace::begin(self, Scope::Inside, Box::new(decide));
+            let mut trace = Trace::begin(self, scope, Box::new(decide));
             script(&mut Stage { trace: &mut trace, recorded: &recorded });
             trace.let_all_go();
             trace.follow()
@@ -70,6 +84,12 @@ fn decide(call: &Call, recorded: &mut Vec<Vec<u8>>) -> Answer {
         libc::SYS_sendmsg if call.role == Role::Worker && first == CONTROL => {
             recorded.extend(packet(call.pid, second).ok());
             Answer::Continue
+        }
+        // What it writes once it is confined is its artifact, and what it sends is its answer.
+        libc::SYS_write if call.role == Role::Compiler && call.filters > 0 => Answer::Hold,
+        libc::SYS_sendmsg if call.role == Role::Compiler && first == COMPILER_CONTROL => {
+            recorded.extend(packet(call.pid, second).ok());
+            Answer::Hold
         }
         _ => Answer::Continue,
     }
@@ -111,9 +131,51 @@ pub(crate) struct Puppet {
     pub(crate) pid: i32,
     /// Memory of its own to work with.
     scratch: u64,
+    /// The call that it was about to make when it was taken over.
+    number: i64,
+    arguments: [u64; 6],
+}
+
+/// A thread of a compile worker that is about to make this call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) pid: i32,
+    pub(crate) arguments: [u64; 6],
 }
 
 impl Stage<'_, '_> {
+    /// The compile worker, when it is about to make this call: write(2) of its artifact, or sendmsg(2) of its answer.
+    #[track_caller]
+    pub(crate) fn compiler(&mut self, number: i64) -> Held {
+        loop {
+            while let Some(pid) = self.trace.new_puppets.pop_front() {
+                match kernel::side(pid) {
+                    Some(Side::Entry { number: held, arguments }) if held == number => return Held { pid, arguments },
+                    _ => self.go_on(pid),
+                }
+            }
+            let (pid, status) = kernel::wait().expect("the compile worker makes this call");
+            self.trace.happened(pid, status);
+        }
+    }
+
+    /// Writes where a process that was held has its own memory.
+    #[track_caller]
+    pub(crate) fn spoil(&mut self, held: Held, address: u64, bytes: &[u8]) {
+        write(held.pid, address, bytes).expect("a tracer may write anywhere");
+    }
+
+    /// Lets it make the call that it was held at.
+    pub(crate) fn let_make(&mut self, held: Held) {
+        self.go_on(held.pid);
+    }
+
+    /// From now on it does what the test says.
+    #[track_caller]
+    pub(crate) fn take(&mut self, held: Held) -> Puppet {
+        self.prepare(held.pid).expect("it is alive")
+    }
+
     pub(crate) fn supervisor(&self) -> i32 {
         self.trace.main
     }
@@ -141,7 +203,8 @@ impl Stage<'_, '_> {
     fn prepare(&mut self, pid: i32) -> Option<Puppet> {
         let access = (libc::PROT_READ | libc::PROT_WRITE) as u64;
         let kind = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
-        let puppet = Puppet { pid, scratch: 0 };
+        let Side::Entry { number, arguments } = kernel::side(pid)? else { return None };
+        let puppet = Puppet { pid, scratch: 0, number, arguments };
         let mapped = self.call(puppet, libc::SYS_mmap, [0, SCRATCH_BYTES as u64, access, kind, u64::MAX, 0])?;
         Some(Puppet { scratch: mapped as u64, ..puppet })
     }
@@ -179,10 +242,18 @@ impl Stage<'_, '_> {
         Some(result)
     }
 
-    /// Lets it go, to do what it was about to do when it was taken over or last asked for.
+    /// Lets it go, to do what it was about to do when it was taken over.
     pub(crate) fn release(&mut self, puppet: Puppet) {
-        self.trace.puppets.retain(|&pid| pid != puppet.pid);
-        self.trace.resume(puppet.pid, 0);
+        if let Some(mut registers) = Registers::of(puppet.pid) {
+            registers.set_call(puppet.number, puppet.arguments);
+            registers.store(puppet.pid);
+        }
+        self.go_on(puppet.pid);
+    }
+
+    fn go_on(&mut self, pid: i32) {
+        self.trace.puppets.retain(|&puppet| puppet != pid);
+        self.trace.resume(pid, 0);
     }
 
     /// Lets it go into machine code, with these values in the registers rdi, rsi, rdx, r10, and in rbx, r12 to r15.
@@ -246,6 +317,8 @@ impl Stage<'_, '_> {
                 Some((pid, signal)) if pid == puppet.pid && signal == libc::SIGTRAP | 0x80 => {
                     return kernel::side(puppet.pid);
                 }
+                // All processes of a run ignore it: a write was too long for a file.
+                Some((pid, libc::SIGXFSZ)) if pid == puppet.pid => kernel::resume(pid, libc::SIGXFSZ),
                 // A denied call, most likely: its handler ends it.
                 Some((pid, signal)) if pid == puppet.pid => {
                     self.trace.puppets.retain(|&one| one != pid);

@@ -1,14 +1,19 @@
 //! Processes that fall into wrong hands, again and again until one is let go, and one that must not notice.
 //!
 //! `betrays HOW COUNT`: the first time they are so many at once. `talk`: each says a bit of everything to its supervisor
-//! before. `kin`: it has a child that sleeps. `panic`: the first one panics, and is not taken over. Main tells how each of
-//! them ended, and at last what the bystander had to wait for.
+//! before. `kin`: it has a child that sleeps. `panic`: the first one panics, and is not taken over. `stop`: it listens for
+//! stop requests, and main asks the first one to stop again and again. Main tells how each of them ended, and at last what
+//! the bystander had to wait for.
 
 use std::time::{Duration, Instant};
 
-use wasmproc_guest::{ByteQueue, Error, Event, Lock, Process, Queue, active_children, wait_any_timeout};
+use wasmproc_guest::{
+    ByteQueue, Error, Event, Lock, Process, Queue, active_children, stop_requested, wait_any_timeout,
+};
 
 const LONG: Duration = Duration::from_secs(60);
+const STOPS: u32 = 2000;
+const GRACE: Duration = Duration::from_secs(2);
 /// What a hostile process returns that was let go, and nobody else would think of.
 const LET_GO: u64 = 0x0123_4567_89ab_cdef;
 
@@ -24,8 +29,9 @@ fn sleep() {
     std::thread::sleep(LONG);
 }
 
-/// Asks for most of what there is to ask for. What it returns has been waited for in the event loop.
-fn talk() -> Result<Event, Error> {
+/// Asks for most of what there is to ask for. What it returns has been waited for in the event loop, and has carried a long
+/// message.
+fn talk() -> Result<(Event, ByteQueue), Error> {
     assert_eq!(Process::spawn(double, 21)?.result()?, 42);
     assert_eq!(Process::spawn(length, vec![7; 10_000])?.result()?, 10_000);
     let sleeper = Process::builder(sleep).name("sleeper").spawn(())?;
@@ -41,10 +47,10 @@ fn talk() -> Result<Event, Error> {
     let long = ByteQueue::new()?;
     long.put(&vec![1; 1 << 20])?;
     assert_eq!(long.get()?.len(), 1 << 20);
-    Ok(event)
+    Ok((event, long))
 }
 
-fn hostile(how: String, round: u32) -> Result<u64, String> {
+fn hostile(how: String, round: u32, ready: Event) -> Result<u64, String> {
     let lock = Lock::new().map_err(|error| error.to_string())?;
     let _held = lock.acquire().map_err(|error| error.to_string())?;
     let _waited_for = match how.as_str() {
@@ -52,6 +58,10 @@ fn hostile(how: String, round: u32) -> Result<u64, String> {
         "panic" if round == 0 => panic!("a text that a traitor has at its disposal"),
         _ => None,
     };
+    if how == "stop" {
+        assert!(!stop_requested().is_set(), "nobody has asked");
+        ready.set();
+    }
     let kin = (how == "kin").then(|| Process::builder(sleep).name("kin").spawn(()));
     println!("take me over");
     if let Some(Ok(kin)) = kin {
@@ -90,11 +100,15 @@ fn main() -> Result<(), Error> {
     let mut arguments = std::env::args().skip(1);
     let how = arguments.next().unwrap_or_default();
     let count = arguments.next().map_or(1, |count| count.parse().expect("a number"));
-    let stop = Event::new()?;
+    let (stop, ready) = (Event::new()?, Event::new()?);
     let bystander = Process::builder(bystander).name("bystander").spawn(stop.clone())?;
     for round in 0.. {
-        let start = |_| Process::builder(hostile).name("hostile").spawn((how.clone(), round));
+        let start = |_| Process::builder(hostile).name("hostile").spawn((how.clone(), round, ready.clone()));
         let all: Vec<_> = (0..if round == 0 { count } else { 1 }).map(start).collect::<Result<_, _>>()?;
+        if how == "stop" && round == 0 {
+            ready.wait()?;
+            (0..STOPS).try_for_each(|_| all[0].terminate_with_grace(GRACE))?;
+        }
         let mut let_go = false;
         for hostile in all {
             let result = hostile.result();

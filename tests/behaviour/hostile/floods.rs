@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{CHILDREN, DOORBELL, Duration, MORE, Puppet, Stage, asked, betrayed};
-use crate::harness::CONTROL;
+use crate::harness::{CONTROL, is_root, skip};
 
 /// Where it has what it sends, its counter, and the last answer.
 const PACKET_AT: usize = 0;
@@ -136,6 +136,9 @@ fn left(stage: &mut Stage<'_, '_>, puppet: Puppet) -> u64 {
 /// It is no crime to ask much: others have their turn all the same.
 #[test]
 fn a_flood_of_requests_starves_nobody() {
+    if !is_root() {
+        return skip("only root can take over a worker that was not looked at from its beginning");
+    }
     let outcome = betrayed(&["talk"], |stage| {
         let hostile = stage.puppet();
         let request = asked(stage, CHILDREN);

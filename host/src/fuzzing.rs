@@ -4,13 +4,15 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Once;
 use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
 use serde::Deserialize;
 
-use crate::artifact::{Cache, Manifest, Refused, SourceKind, seal, work};
+use crate::artifact::{Cache, Manifest, Refused, SourceKind, prints, seal, work};
 use crate::cause::printable;
 use crate::wire::compiler::{Answer, Job, Request};
 use crate::{Access, Allowed, Cause, Outcome, Pid, ProcessReport, Report, cli, supervisor, units, wire};
@@ -58,10 +60,25 @@ fn memory_file(bytes: &[u8]) -> File {
     file
 }
 
+/// `None` if a printer of worlds has panicked, which in a compile worker is an answer.
+fn without_panics_of_printers<T>(work: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let ends = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !prints() {
+                ends(panic)
+            }
+        }));
+    });
+    panic::catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
 fn compiled(job: Job, bytes: &[u8]) -> Option<Manifest> {
     let (source, artifact) = (memory_file(bytes), memory_file(&[]));
     let request = Request { name: "fuzzed.wasm".to_owned(), job };
-    match work(&request, source, artifact.try_clone().ok()) {
+    let answer = without_panics_of_printers(|| work(&request, source, artifact.try_clone().ok()))?;
+    match answer {
         Ok(Answer::Compiled(manifest)) => {
             let length = artifact.metadata().map_or(0, |metadata| metadata.len());
             assert_eq!((job, length), (Job::Compile, manifest.artifact_bytes));

@@ -53,6 +53,17 @@ fn an_empty_file_is_refused() {
     refused(&scratch.write("empty.wasm", ""), 126, &["empty"]);
 }
 
+/// The libraries that print worlds panic at it.
+#[test]
+fn a_component_that_wit_has_no_words_for_is_refused() {
+    let scratch = Scratch::new();
+    let text = r#"(component (import "a:b/c" (instance (type $f (func)) (export "named" (type (eq $f))))))"#;
+    let file = scratch.write("named.wat", text);
+    let ended = Wasmproc::new(["inspect", &file]).output().expect(126);
+    ended.complains_of(&["named.wat", "its world can't be printed"]);
+    refused(&file, 126, &["named.wat"]);
+}
+
 #[test]
 fn a_native_program_is_refused_as_one() {
     refused("/bin/true", 126, &["native program"]);

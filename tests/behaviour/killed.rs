@@ -226,7 +226,7 @@ fn killing_the_supervisor_while_it_writes_the_cache_leaves_whole_entries() {
 }
 
 /// A component whose compilation takes a while and whose artifact is megabytes.
-fn big_component(scratch: &Scratch) -> String {
+pub(crate) fn big_component(scratch: &Scratch) -> String {
     let mut text = String::from("(component (core module $m\n");
     for function in 0..3000 {
         text += "(func (param i32) (result i32) local.get 0";

@@ -7,7 +7,8 @@ use std::process::Stdio;
 use serde_json::Value;
 use wasmproc_test_artifacts::{examples, programs};
 
-use crate::harness::{EXECUTABLE, Ended, Process, Running, Scratch, Wasmproc, is_root, skip};
+use crate::harness::{EXECUTABLE, Ended, Process, Running, Scratch, Wasmproc, eventually, is_root, skip};
+use crate::killed::big_component;
 
 const NAMESPACES: [&str; 6] = ["user", "mnt", "pid", "net", "ipc", "uts"];
 
@@ -67,6 +68,21 @@ fn a_worker_is_in_namespaces_of_its_own() {
             assert_ne!(Some(namespace), own.namespace(kind), "the {kind} namespace of {process:?}");
         }
     }
+}
+
+#[test]
+fn a_compile_worker_is_in_namespaces_of_its_own() {
+    let scratch = Scratch::new();
+    let own = Process::of(std::process::id().cast_signed()).expect("it is alive");
+    let running = Wasmproc::run(["--no-cache", &big_component(&scratch)]).start();
+    let compiler = running.process("wasmproc-compil");
+    // It takes its name first of all, and confines itself then.
+    eventually("it has a filter", || compiler.status("Seccomp") == "2");
+    for kind in NAMESPACES.into_iter().filter(|kind| *kind != "pid") {
+        let Some(namespace) = compiler.namespace(kind) else { return skip("only root may look at namespaces") };
+        assert_ne!(Some(namespace), own.namespace(kind), "the {kind} namespace");
+    }
+    running.end().expect(0);
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub use limits::{CpuTimer, ProcessLimits, data_in_use, forbid_processes, lower_m
 pub use mounts::{
     OldRoot, clone_directory, empty_root, enter_empty_root, host_directory, make_private, private_tmp, subdirectory,
 };
-pub use namespaces::{Namespace, copy_mounts, enter, enter_network, enter_user_namespace, own_network};
+pub use namespaces::{Namespace, copy_mounts, enter, enter_network, own_network};
 pub use process::{
     Fork, Processors, Threads, Usage, WaitStatus, adopt_orphans, clone_process, die_with_parent, exit_now, reap,
     set_process_name,

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::OFlags;
-use rustix::process::{Gid, Uid};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use serde::{Deserialize, Serialize};
 
@@ -50,27 +49,26 @@ impl Namespace {
 /// The id that the invoking user has inside a user namespace. Not 0, so that nothing inside mistakes itself for root.
 const INNER_ID: u32 = 1000;
 
-/// Enters a user namespace, in which this process has the right to make the others. Returns as [`enter`] does.
-pub fn enter_user_namespace() -> (Vec<Namespace>, Vec<Missing>) {
-    // Outside its own namespace an id has to be read before, and the map written by a process that has no threads.
-    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-    match enter_as(uid, gid) {
-        Ok(()) => (vec![Namespace::User], Vec::new()),
-        Err(error) => (Vec::new(), vec![refused(Namespace::User, &error)]),
-    }
-}
-
-/// Enters as many of `wanted` as this machine allows. The pid namespace begins with the next child.
+/// Enters as many of `wanted` as this machine allows: a user namespace first, because it brings the right to make the
+/// others. The pid namespace begins with the next child.
 ///
 /// Returns the namespaces entered and, for each one refused, why.
 pub fn enter(wanted: &[Namespace]) -> (Vec<Namespace>, Vec<Missing>) {
     let (mut entered, mut missing) = (Vec::new(), Vec::new());
-    let all = wanted.iter().fold(UnshareFlags::empty(), |flags, namespace| flags | namespace.flag());
+    let mut others = wanted.to_vec();
+    others.retain(|namespace| *namespace != Namespace::User);
+    if others.len() < wanted.len() {
+        match enter_user_namespace() {
+            Ok(()) => entered.push(Namespace::User),
+            Err(error) => missing.push(refused(Namespace::User, &error)),
+        }
+    }
+    let all = others.iter().fold(UnshareFlags::empty(), |flags, namespace| flags | namespace.flag());
     if unshare(all).is_ok() {
-        entered.extend_from_slice(wanted);
+        entered.extend(others);
         return (entered, missing);
     }
-    for &namespace in wanted {
+    for namespace in others {
         match unshare(namespace.flag()) {
             Ok(()) => entered.push(namespace),
             Err(error) => missing.push(refused(namespace, &error)),
@@ -95,7 +93,9 @@ pub fn copy_mounts() -> io::Result<()> {
     unshare(UnshareFlags::NEWNS)
 }
 
-fn enter_as(uid: Uid, gid: Gid) -> io::Result<()> {
+fn enter_user_namespace() -> io::Result<()> {
+    // Outside its own namespace an id has to be read before, and the map written by a process that has no threads.
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     // Without these files the ids could not be mapped, and an unmapped user is worse than the host's.
     fs::metadata("/proc/self/uid_map")?;
     unshare(UnshareFlags::NEWUSER)?;

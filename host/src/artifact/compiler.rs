@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmproc_sandbox as sandbox;
@@ -39,7 +40,7 @@ const CONTROL: RawFd = 0;
 
 /// The life of a compile worker: confine itself, answer one request, end.
 pub(crate) fn main(control: OwnedFd) -> ! {
-    wire::tell_panics(CONTROL, Answer::Failed);
+    wire::tell_panics(CONTROL, panicked);
     // What that means for a file is known to whoever sees it.
     allocator::on_lack(|| std::process::abort());
     let mut control: Channel<Answer, Request> = Channel::with_descriptors(control);
@@ -68,7 +69,7 @@ fn confine() -> io::Result<()> {
     // As much of its name as the kernel keeps.
     sandbox::set_process_name(c"wasmproc-compil")?;
     let parent = rustix::process::getppid();
-    let namespaces = [Namespace::Mount, Namespace::Net, Namespace::Ipc, Namespace::Uts];
+    let namespaces = [Namespace::User, Namespace::Mount, Namespace::Net, Namespace::Ipc, Namespace::Uts];
     let (entered, _) = sandbox::enter(&namespaces);
     // Found out while there is a /proc to ask.
     let data_bytes = sandbox::data_in_use(&sandbox::Procfs::of_host());
@@ -252,8 +253,41 @@ fn interfaces(component: &[u8]) -> Result<(Vec<String>, Vec<String>), Refused> {
     Ok((imports, exports))
 }
 
+/// Set while a component's world is printed. The libraries for that panic at valid components that WIT has no words for.
+static PRINTS: AtomicBool = AtomicBool::new(false);
+
+/// For as long as a world is printed.
+struct Printing;
+
+impl Printing {
+    fn begin() -> Printing {
+        PRINTS.store(true, Ordering::Relaxed);
+        Printing
+    }
+}
+
+impl Drop for Printing {
+    fn drop(&mut self) {
+        PRINTS.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Whether a panic now tells of the component, and of no bug here.
+pub(crate) fn prints() -> bool {
+    PRINTS.load(Ordering::Relaxed)
+}
+
+fn panicked(text: String) -> Answer {
+    if prints() {
+        Answer::Refused("its world can't be printed: WIT has no words for it".to_owned())
+    } else {
+        Answer::Failed(text)
+    }
+}
+
 /// The component's world in WIT.
 fn describe(component: &[u8]) -> Result<String, Refused> {
+    let _printing = Printing::begin();
     let failed = |error: String| Refused(format!("its world can't be printed: {}", one_line(&error)));
     let decoded = wit_component::decode(component).map_err(|error| failed(format!("{error:#}")))?;
     let mut printer = wit_component::WitPrinter::default();

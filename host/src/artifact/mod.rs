@@ -21,7 +21,7 @@ pub use cache::{Cache, CacheEntry};
 pub(crate) use client::describe;
 pub(crate) use compiler::main as compiler_main;
 #[cfg(feature = "fuzzing")]
-pub(crate) use compiler::{Refused, work};
+pub(crate) use compiler::{Refused, prints, work};
 pub use manifest::{Manifest, SourceKind};
 
 use crate::error::{Context, Error, ErrorKind, Result};

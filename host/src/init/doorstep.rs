@@ -28,7 +28,7 @@ pub(super) fn enter_namespaces(
     let is_wanted = |namespace: &Namespace| !without.has(Layer::Namespace(*namespace));
     let mut wanted: Vec<Namespace> = wanted.into_iter().filter(is_wanted).collect();
     if !wanted.is_empty() {
-        note(&mut walls, sandbox::enter_user_namespace());
+        wanted.insert(0, Namespace::User);
     }
     wanted.retain(|namespace| *namespace != Namespace::Net || !is_network_apart(surroundings));
     note(&mut walls, sandbox::enter(&wanted));

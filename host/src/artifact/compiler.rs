@@ -87,7 +87,7 @@ fn confine() -> io::Result<()> {
     sandbox::forbid_new_privileges()?;
     sandbox::hide_from_tracers()?;
     sandbox::die_with_parent()?;
-    if rustix::process::getppid() != parent && !entered.contains(&Namespace::Pid) {
+    if rustix::process::getppid() != parent {
         sandbox::exit_now(0);
     }
     worker::ignore_signals();

@@ -169,6 +169,27 @@ pub(crate) struct Spawn {
     pub(crate) objects: Vec<ObjectId>,
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+impl Spawn {
+    /// A process that nothing is said of but what it runs.
+    pub(crate) fn plain(target: Target) -> Spawn {
+        Spawn {
+            target,
+            input: Vec::new(),
+            name: None,
+            daemon: false,
+            component: None,
+            arguments: None,
+            environment: None,
+            directories: None,
+            max_memory_bytes: None,
+            cpu_time: None,
+            timeout: None,
+            objects: Vec::new(),
+        }
+    }
+}
+
 impl Spawn {
     /// What all of it but the input counts for: at most [`MAX_TEXT_BYTES`].
     pub(crate) fn text_bytes(&self) -> usize {
@@ -266,18 +287,9 @@ mod tests {
     #[test]
     fn a_list_that_is_longer_than_its_text_could_be_is_no_message() {
         let spawn = |arguments: usize| Spawn {
-            target: Target::Main,
-            input: Vec::new(),
-            name: None,
-            daemon: false,
-            component: None,
             arguments: Some(vec![String::new(); arguments]),
-            environment: None,
-            directories: None,
-            max_memory_bytes: None,
-            cpu_time: None,
-            timeout: None,
             objects: vec![ObjectId(1)],
+            ..Spawn::plain(Target::Main)
         };
         let most = MAX_TEXT_BYTES / LEAST_BYTES;
         let decoded = |spawn| postcard::from_bytes::<Spawn>(&postcard::to_stdvec(&spawn).expect("memory"));

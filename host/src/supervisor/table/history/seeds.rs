@@ -48,20 +48,7 @@ impl Script {
     }
 
     fn spawn(self, worker: u8, change: impl FnOnce(&mut Spawn)) -> Script {
-        let mut spawn = Spawn {
-            target: Target::Function("f".to_owned()),
-            input: Vec::new(),
-            name: None,
-            daemon: false,
-            component: None,
-            arguments: None,
-            environment: None,
-            directories: None,
-            max_memory_bytes: None,
-            cpu_time: None,
-            timeout: None,
-            objects: Vec::new(),
-        };
+        let mut spawn = Spawn::plain(Target::Function("f".to_owned()));
         change(&mut spawn);
         self.ask(worker, Request::Spawn(Box::new(spawn)))
     }

@@ -250,20 +250,7 @@ impl World {
 }
 
 pub(super) fn spawn(daemon: bool) -> Spawn {
-    Spawn {
-        target: Target::Function("f".to_owned()),
-        input: Vec::new(),
-        name: None,
-        daemon,
-        component: None,
-        arguments: None,
-        environment: None,
-        directories: None,
-        max_memory_bytes: None,
-        cpu_time: None,
-        timeout: None,
-        objects: Vec::new(),
-    }
+    Spawn { daemon, ..Spawn::plain(Target::Function("f".to_owned())) }
 }
 
 pub(super) const MAIN: Pid = Pid(1);

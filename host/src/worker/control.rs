@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -54,6 +54,8 @@ struct State {
     deadlock: Option<(u64, String)>,
     /// The socket in the event loop, once somebody has waited for it there.
     readiness: Option<Arc<AsyncFd<OwnedFd>>>,
+    /// Who waits in the event loop for news.
+    waiting: Vec<Waker>,
 }
 
 impl Control {
@@ -68,6 +70,7 @@ impl Control {
             last_wait: 0,
             deadlock: None,
             readiness: None,
+            waiting: Vec::new(),
         };
         Control { shared: Arc::new(Mutex::new(state)) }
     }
@@ -197,19 +200,22 @@ impl Control {
         Some(std::mem::replace(output, Output::None))
     }
 
-    /// Forgets a process if this was the last handle to it. Returns whether the supervisor has to forget it too: it has
-    /// an output that is kept for us, or has not ended.
-    pub(super) fn forget(&self, pid: Pid) -> bool {
-        let mut state = self.state();
-        match state.watched.get_mut(&pid) {
-            Some(handles @ 2..) => {
-                *handles -= 1;
-                return false;
+    /// Forgets a process if this was the last handle to it, and has the supervisor forget it too if it has an output that
+    /// is kept for us, or has not ended.
+    pub(super) fn forget(&self, pid: Pid) -> io::Result<()> {
+        let is_kept = {
+            let mut state = self.state();
+            match state.watched.get_mut(&pid) {
+                Some(handles @ 2..) => {
+                    *handles -= 1;
+                    return Ok(());
+                }
+                _ => drop(state.watched.remove(&pid)),
             }
-            _ => drop(state.watched.remove(&pid)),
-        }
-        // One that has not ended keeps its news: they are dropped when they arrive.
-        !matches!(state.ended.remove(&pid), Some((_, Output::None | Output::Here(_))))
+            // One that has not ended keeps its news: they are dropped when they arrive.
+            !matches!(state.ended.remove(&pid), Some((_, Output::None | Output::Here(_))))
+        };
+        if is_kept { self.notify(Request::Forget(pid)) } else { Ok(()) }
     }
 
     /// Whether somebody asked this process to stop. Doesn't wait.
@@ -244,7 +250,10 @@ impl Control {
                     // Cleared before the socket is read again, so that what arrives in between is noticed.
                     Poll::Ready(Ok(mut ready)) => ready.clear_ready(),
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        state.wake_at_news(context.waker());
+                        return Poll::Pending;
+                    }
                 }
             }
         })
@@ -308,11 +317,26 @@ impl State {
             }
             ToWorker::Ended { pid, cause, output } if self.watched.contains_key(&pid) => {
                 self.ended.insert(pid, (cause, output));
+                self.tell_news();
             }
-            ToWorker::Stop => self.stop = true,
+            ToWorker::Stop => {
+                self.stop = true;
+                self.tell_news();
+            }
             ToWorker::Deadlock { sequence, message } => self.deadlock = Some((sequence, message)),
             // An end that nobody waits for any more; a second start, which the supervisor never sends.
             ToWorker::Ended { .. } | ToWorker::Start(_) => {}
         }
+    }
+
+    /// Whoever reads the socket may find what another one waits for, and the event loop tells only of what nobody has read.
+    fn wake_at_news(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
+    fn tell_news(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
     }
 }

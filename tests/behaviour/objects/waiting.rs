@@ -26,6 +26,8 @@ scenarios!(
     all_that_are_ready_are_told_in_order,
     nothing_is_told_when_the_time_is_over,
     one_among_five_hundred_is_found,
+    an_end_is_noticed_whoever_of_many_reads_the_news,
+    an_end_is_noticed_when_the_process_was_dropped,
     several_pipes_are_read_to_their_end,
     both_ends_of_a_pipe_and_a_process_are_told_apart,
     a_pollable_is_used_again_and_again,

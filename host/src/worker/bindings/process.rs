@@ -24,7 +24,6 @@ pub struct Process {
     name: String,
     daemon: bool,
     kinship: Kinship,
-    control: Control,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,10 +32,23 @@ enum Kinship {
     Parent,
 }
 
+/// Behind the pollable of a process's end, which may outlive the handle that it came from.
+struct Ending {
+    pid: Pid,
+    control: Control,
+}
+
 #[async_trait]
-impl Pollable for Process {
+impl Pollable for Ending {
     async fn ready(&mut self) {
         self.control.ended(self.pid).await;
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // If the supervisor is gone, this process is about to be.
+        let _ = self.control.forget(self.pid);
     }
 }
 
@@ -199,15 +211,19 @@ impl wit::HostProcess for Host {
     }
 
     fn subscribe(&mut self, process: Resource<Process>) -> wasmtime::Result<Resource<DynPollable>> {
-        subscribe(&mut self.table, process)
+        let pid = self.table.get(&process)?.pid;
+        self.control.watch(pid)?;
+        let ending = self.table.push(Ending { pid, control: self.control.clone() })?;
+        subscribe(&mut self.table, ending)
     }
 
     fn drop(&mut self, process: Resource<Process>) -> wasmtime::Result<()> {
         let handle = self.table.delete(process)?;
-        if handle.kinship == Kinship::Child && self.control.forget(handle.pid) {
-            self.control.notify(Request::Forget(handle.pid))?;
+        match handle.kinship {
+            Kinship::Child => Ok(self.control.forget(handle.pid)?),
+            // Told once, and for all handles to come.
+            Kinship::Parent => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -219,7 +235,7 @@ impl Host {
         daemon: bool,
         kinship: Kinship,
     ) -> wasmtime::Result<Resource<Process>> {
-        Ok(self.table.push(Process { pid, name, daemon, kinship, control: self.control.clone() })?)
+        Ok(self.table.push(Process { pid, name, daemon, kinship })?)
     }
 }
 

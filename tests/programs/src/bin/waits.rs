@@ -1,6 +1,6 @@
 //! Scenarios of waiting for whichever comes first.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmproc_guest::{
     Barrier, ByteConnection, ByteQueue, Condition, Connection, Error, ErrorKind, Event, Lock, LockGuard, Pollable,
@@ -24,6 +24,8 @@ scenarios!(
     all_that_are_ready_are_told_in_order,
     nothing_is_told_when_the_time_is_over,
     one_among_five_hundred_is_found,
+    an_end_is_noticed_whoever_of_many_reads_the_news,
+    an_end_is_noticed_when_the_process_was_dropped,
     several_pipes_are_read_to_their_end,
     both_ends_of_a_pipe_and_a_process_are_told_apart,
     a_pollable_is_used_again_and_again,
@@ -324,6 +326,41 @@ fn one_among_five_hundred_is_found() -> Result<(), Error> {
     processes.iter().try_for_each(Process::kill)?;
     commands.close()?;
     operator.result()
+}
+
+/// They are looked at in the order in which they were subscribed to. Who comes early may end while the others are
+/// looked at, and one of those reads that news.
+fn an_end_is_noticed_whoever_of_many_reads_the_news() -> Result<(), Error> {
+    let waits = |event: Event| event.wait().expect("main sets it");
+    let (events, never) = (many(Event::new)?, Event::new()?);
+    let spawn = |event: &Event| Process::spawn(waits, event.clone());
+    let processes = events.iter().map(spawn).collect::<Result<Vec<_>, _>>()?;
+    let ends: Vec<Pollable> = processes.iter().map(Process::subscribe).collect();
+    let other = spawn(&never)?;
+    let others: Vec<Pollable> = (0..1000).map(|_| other.subscribe()).collect();
+    for (round, (event, end)) in (0..).zip(events.iter().zip(&ends)) {
+        let things = std::iter::once(end).chain(&others).map(|pollable| pollable as &dyn Waitable);
+        let things: Vec<&dyn Waitable> = things.collect();
+        event.set();
+        // The end comes after some hundred microseconds: some rounds are to meet it.
+        let pause = Instant::now();
+        while pause.elapsed() < round * Duration::from_micros(20) {}
+        assert_eq!(wait_any(&things), [0]);
+    }
+    never.set();
+    other.result()
+}
+
+/// As the handles to everything else.
+fn an_end_is_noticed_when_the_process_was_dropped() -> Result<(), Error> {
+    let go = Event::new()?;
+    let process = Process::spawn(|go: Event| go.wait().expect("main sets it"), go.clone())?;
+    let end = process.subscribe();
+    drop(process);
+    assert!(!end.ready());
+    go.set();
+    end.block();
+    Ok(())
 }
 
 fn send_now_and_then(sender: Connection<(u32, u32)>, me: u32) {

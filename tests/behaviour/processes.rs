@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::thread::sleep;
 use std::time::Duration;
 
 use wasmproc_test_artifacts::programs;
 
-use crate::harness::{Process, Scratch, Wasmproc, eventually};
+use crate::harness::{EXECUTABLE, Process, Scratch, Wasmproc, eventually, skip};
 
 /// What a process of the host holds: open descriptors, resident KiB.
 fn holdings(pid: i32) -> (usize, u64) {
@@ -33,6 +34,47 @@ fn ten_thousand_children_leave_nothing_behind() {
     running.say("");
     let ended = running.end().expect(0);
     assert!(ended.text().ends_with("sum 50005000\n"), "{ended:?}");
+}
+
+#[test]
+fn a_burst_of_starts_leaves_the_supervisor_at_rest() {
+    // More than fit into the zygote's socket at once.
+    let running = Wasmproc::run([programs::MULTIPLIES, "400"]).stdin(Stdio::piped());
+    let running = running.watchdog(Duration::from_secs(90)).start();
+    running.expect_stdout("all wait");
+    let supervisor = Process::of(running.pid()).expect("it is alive");
+    let used = || supervisor.cpu_time().expect("it is alive");
+    let before = used();
+    sleep(Duration::from_secs(2));
+    let used = used() - before;
+    assert!(used < Duration::from_millis(500), "it used {used:?} of two seconds, and nobody wants anything of it");
+    running.end().expect(0);
+}
+
+/// Kernels divide processors among sessions first.
+#[test]
+fn a_run_is_a_session_of_its_own_that_gives_way_when_it_is_a_crowd() {
+    // Whoever runs the tests may sit at a terminal.
+    let arguments = [EXECUTABLE, "run", programs::MULTIPLIES, "200"];
+    let running = Wasmproc::through(&["setsid", "--wait"], arguments).stdin(Stdio::piped());
+    let mut running = running.watchdog(Duration::from_secs(90)).start();
+    running.expect_stdout("all wait");
+    let names = ["wasmproc", "wasmproc-init", "wasmproc-zygote", "wasmproc-worker"];
+    let processes = names.map(|name| running.process(name));
+    let [supervisor, init, zygote, worker] = processes.each_ref().map(Process::session);
+    assert_ne!(init, supervisor);
+    assert_eq!([zygote, worker], [init, init]);
+    let [supervisor, .., worker] = &processes;
+    if supervisor.autogroup().is_none() {
+        return skip("this kernel has no autogroups");
+    }
+    let is_behind = |process: &Process| !process.autogroup().is_some_and(|group| group.ends_with("nice 0"));
+    eventually("it gives way", || is_behind(worker));
+    assert!(!is_behind(supervisor), "nobody else does");
+    running.say("go on");
+    eventually("it is no crowd any more", || !is_behind(&processes[1]));
+    running.say("end");
+    running.end().expect(0);
 }
 
 #[test]

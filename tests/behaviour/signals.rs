@@ -110,32 +110,6 @@ fn sigquit_tells_a_guest_that_computes_from_one_that_waits() {
     running.expect_stderr("is computing");
 }
 
-#[test]
-fn a_stopped_run_goes_on_when_it_is_continued() {
-    let mut running = Wasmproc::run([programs::CAT]).stdin(Stdio::piped()).start();
-    running.say("before");
-    running.expect_stdout("before");
-    running.send_to_group(Signal::TSTP);
-    eventually("it is stopped", || Process::of(running.pid()).is_some_and(|process| process.state == 'T'));
-    running.say("after");
-    assert!(running.is_running());
-    running.send_to_group(Signal::CONT);
-    running.expect_stdout("after");
-    running.end().expect(0);
-}
-
-/// What Ctrl-Z does to a program that computes: it stops computing.
-#[test]
-fn a_stopped_run_uses_no_processor() {
-    let running = Wasmproc::run([programs::SPINS]).start();
-    running.expect_stdout("ready");
-    let worker = running.process("wasmproc-worker");
-    running.send_to_group(Signal::TSTP);
-    eventually("the worker is stopped", || Process::of(worker.pid).is_some_and(|process| process.state == 'T'));
-    running.send_to_group(Signal::CONT);
-    eventually("the worker goes on", || Process::of(worker.pid).is_some_and(|process| process.state == 'R'));
-}
-
 /// A shell with job control at a terminal of its own, which runs `script`. `None` where script(1) is missing.
 fn at_a_terminal(scratch: &Scratch, script: &str) -> Option<Running> {
     let file = scratch.write("script", format!("set -m\n{script}"));
@@ -157,6 +131,21 @@ fn an_interrupt_that_is_typed_asks_the_guest_to_stop() {
     running.expect_stdout("tidied up");
     running.expect_stdout("ended 42");
     running.end().expect(0);
+}
+
+/// Its worker, too: it stops computing.
+#[test]
+fn a_run_that_is_stopped_at_the_terminal_uses_no_processor() {
+    let scratch = Scratch::new();
+    let script = format!("{EXECUTABLE} run {}\necho stopped $?\nread -r _\nfg %1", programs::SPINS);
+    let Some(mut running) = at_a_terminal(&scratch, &script) else { return };
+    running.expect_stdout("ready");
+    let worker = running.process("wasmproc-worker");
+    running.press("\x1a");
+    running.expect_stdout("stopped 148");
+    eventually("the worker is stopped", || Process::of(worker.pid).is_some_and(|process| process.state == 'T'));
+    running.say("");
+    eventually("the worker goes on", || Process::of(worker.pid).is_some_and(|process| process.state == 'R'));
 }
 
 #[test]

@@ -15,7 +15,7 @@ const ROUNDS: usize = 5;
 const ELSEWHERE: &str = "fork in a session of its own";
 
 pub(crate) fn measure() {
-    let bombs = ["spin", "fork", ELSEWHERE, "memory", "output"];
+    let bombs = ["spin", "fork", "crowd", "churn", ELSEWHERE, "memory", "output"];
     let mut computing = vec![Vec::new(); 1 + bombs.len()];
     let mut starting = vec![Vec::new(); 1 + bombs.len()];
     for _ in 0..ROUNDS {

@@ -21,6 +21,7 @@ mod namespaces;
 mod process;
 mod procfs;
 pub mod seccomp;
+mod session;
 mod walls;
 
 pub use cgroup::{Cgroup, CgroupLimits, enter_cgroup};
@@ -40,4 +41,5 @@ pub use process::{
     set_process_name,
 };
 pub use procfs::Procfs;
+pub use session::Session;
 pub use walls::{Layer, Layers, Missing, Walls};

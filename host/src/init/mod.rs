@@ -16,10 +16,10 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use wasmproc_sandbox::{
-    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, Processors, Threads, Walls, seccomp,
+    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, Processors, Session, Threads, Walls, seccomp,
 };
 
 use crate::cause::exit_code;
@@ -38,6 +38,8 @@ const CRASH_WINDOW: Duration = Duration::from_secs(1);
 /// How often, and after how long, a zygote is tried to be started when there is no process left.
 const RESTARTS: usize = 100;
 const RESTART_PAUSE: Duration = Duration::from_millis(20);
+/// How long the kernel wants to hear nothing more of how far sessions give way: a tenth of a second.
+const WAY_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 110_000_000 };
 
 /// The life of init, beginning on the doorstep. `without` has layers of the sandbox to leave out, to see that others hold.
 pub(crate) fn main(control: OwnedFd, without: Layers, processors: Processors) -> ! {
@@ -59,6 +61,7 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Pr
     let mut walls = doorstep::enter_namespaces(control, without, &surroundings)?;
     sandbox::set_process_name(c"wasmproc-init")?;
     processors.restore();
+    let session = Session::begin(&surroundings.procfs);
     let threads = Threads::of_this_process(&surroundings.procfs);
     // It makes its engine beside everything from here to its setup.
     let zygote = NewZygote::fork(&threads, &surroundings)?;
@@ -72,7 +75,7 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Pr
             .map_err(|error| io::Error::new(error.kind(), format!("the run can't enter its cgroup: {error}")))?;
     }
     let joining = Joining { network, cgroup: given.cgroup.take() };
-    let mut run = Run::new(walls, without, surroundings, threads, setup, given)?;
+    let mut run = Run::new(walls, without, surroundings, session, threads, setup, given)?;
     run.begin(control, &zygote, &joining)?;
     drop((zygote, joining));
     if !without.has(Layer::Seccomp) {
@@ -142,6 +145,9 @@ struct Run {
     walls: Walls,
     without: Layers,
     surroundings: Surroundings,
+    session: Session,
+    /// What the kernel did not want to hear yet of how far the session gives way.
+    gives_way: Option<u8>,
     setup: Setup,
     /// Whom the zygote and the workers become.
     user: Option<Identity>,
@@ -166,6 +172,7 @@ impl Run {
         mut walls: Walls,
         without: Layers,
         surroundings: Surroundings,
+        session: Session,
         threads: Threads,
         setup: Setup,
         given: Given,
@@ -177,6 +184,8 @@ impl Run {
             walls,
             without,
             surroundings,
+            session,
+            gives_way: None,
             setup,
             user,
             stdout,
@@ -297,7 +306,8 @@ impl Run {
         let deaths = signals::child_deaths()?;
         loop {
             let mut polled = [PollFd::new(control, PollFlags::IN), PollFd::new(&deaths, PollFlags::IN)];
-            match rustix::event::poll(&mut polled, None) {
+            let timeout = self.gives_way.map(|_| WAY_PAUSE);
+            match rustix::event::poll(&mut polled, timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -309,6 +319,7 @@ impl Run {
             if asked && !self.answer(control)? {
                 return Ok(());
             }
+            self.give_way();
         }
     }
 
@@ -329,10 +340,20 @@ impl Run {
                     // If there is no process left for it, the present one goes on.
                     self.renewed = self.start_zygote(control, true).ok();
                 }
+                Received::Message(ToInit::GiveWay(steps), _) => self.gives_way = Some(steps),
                 Received::Message(ToInit::Setup(_), _) => {}
                 Received::Empty => return Ok(true),
                 Received::Closed => return Ok(false),
             }
+        }
+    }
+
+    /// Passes on how far the session gives way, now or when the kernel listens.
+    fn give_way(&mut self) {
+        if let Some(steps) = self.gives_way {
+            let told = self.session.give_way(steps);
+            let is_early = told.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+            self.gives_way = is_early.then_some(steps);
         }
     }
 

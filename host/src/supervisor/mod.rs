@@ -14,11 +14,13 @@ mod spawn;
 mod table;
 mod unfinished;
 mod views;
+mod watched;
 mod workers;
 mod zygotes;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
@@ -49,6 +51,7 @@ use report::Recorder;
 use table::{Action, Event, Table};
 use unfinished::Unfinished;
 use views::Views;
+use watched::Watched;
 use workers::Workers;
 use zygotes::{Which, Zygote};
 
@@ -102,9 +105,9 @@ const END_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Supervisor<'a> {
     attendant: &'a mut dyn Attendant,
     orders: &'a controller::Orders,
-    epoll: OwnedFd,
+    epoll: Rc<OwnedFd>,
     began: Instant,
-    init: Channel<ToInit, FromInit>,
+    init: Watched<ToInit, FromInit>,
     doorstep: Doorstep,
     init_process: Option<OwnedFd>,
     zygote: Option<Zygote>,
@@ -171,6 +174,8 @@ impl<'a> Supervisor<'a> {
         descriptors.extend(ingredients.artifacts);
         init.post(&ToInit::Setup(ingredients.setup), descriptors).context(|| "init does not listen".to_owned())?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "can't make an epoll set".to_owned())?;
+        let epoll = Rc::new(epoll);
+        let init = Watched::new(&epoll, init, INIT).context(|| "can't watch init".to_owned())?;
         let mut supervisor = Supervisor {
             attendant,
             orders,
@@ -202,7 +207,6 @@ impl<'a> Supervisor<'a> {
             broken: None,
             finished: None,
         };
-        watch(&supervisor.epoll, &supervisor.init, INIT)?;
         watch(&supervisor.epoll, supervisor.orders.bell(), ORDERS)?;
         if let Some(interruption) = supervisor.attendant.interruption() {
             watch(&supervisor.epoll, interruption, INTERRUPTION)?;
@@ -282,6 +286,7 @@ impl<'a> Supervisor<'a> {
             match action {
                 Action::Fork(worker) => self.fork(worker),
                 Action::RenewZygote => self.ask_init(&[ToInit::Renew]),
+                Action::GiveWay(steps) => self.ask_init(&[ToInit::GiveWay(steps)]),
                 Action::Start(worker, start, views) => self.start(worker, *start, &views),
                 Action::Narrow(pid, views) => self.narrow(pid, &views),
                 Action::Tell(worker, message) => drop(self.tell(worker, &message, Vec::new())),
@@ -327,15 +332,12 @@ impl<'a> Supervisor<'a> {
                 _ => {}
             }
         }
-        let _ = watch_also_for_writing(&self.epoll, &self.init, INIT, self.init.has_backlog());
     }
 
     // --- what arrives ---
 
     fn hear_init(&mut self) -> Result<(), Broken> {
-        if self.init.has_backlog() && self.init.flush().unwrap_or(true) {
-            let _ = watch_also_for_writing(&self.epoll, &self.init, INIT, false);
-        }
+        self.init.flush();
         loop {
             match self.init.try_receive() {
                 Ok(Received::Message(message, descriptors)) => self.init_said(message, descriptors)?,
@@ -355,9 +357,10 @@ impl<'a> Supervisor<'a> {
             FromInit::Failed(message) => return Err(Error::failed(crate::cause::printable(&message)).into()),
             FromInit::Zygote { renewed } => {
                 let socket = descriptors.pop().ok_or_else(|| Error::failed("no descriptor is left for the zygote"))?;
-                let zygote = Channel::with_descriptors(socket);
+                let token = if renewed { RENEWED } else { ZYGOTE };
+                let zygote = Watched::new(&self.epoll, Channel::with_descriptors(socket), token)
+                    .context(|| "can't watch the zygote".to_owned())?;
                 if renewed {
-                    watch(&self.epoll, &zygote, RENEWED)?;
                     self.renewed = Some(zygote);
                 } else {
                     self.new_zygote(zygote)?;
@@ -448,9 +451,4 @@ impl<'a> Supervisor<'a> {
 fn watch(epoll: &OwnedFd, source: impl AsFd, token: u64) -> Result<()> {
     epoll::add(epoll, source, EventData::new_u64(token), EventFlags::IN)
         .context(|| "can't watch a descriptor".to_owned())
-}
-
-fn watch_also_for_writing(epoll: &OwnedFd, source: impl AsFd, token: u64, writing: bool) -> rustix::io::Result<()> {
-    let flags = if writing { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
-    epoll::modify(epoll, source, EventData::new_u64(token), flags)
 }

@@ -6,12 +6,13 @@
 use std::os::fd::OwnedFd;
 
 use super::table::Event;
-use super::{Broken, FIRST_WORKER, RETIRING, Supervisor, ZYGOTE, watch, watch_also_for_writing};
+use super::watched::Watched;
+use super::{Broken, FIRST_WORKER, RETIRING, Supervisor, ZYGOTE, watch};
 use crate::error::Error;
 use crate::wire::zygote::{FromZygote, ToZygote, WorkerId};
-use crate::wire::{self, Channel, Received};
+use crate::wire::{self, Received};
 
-pub(super) type Zygote = Channel<ToZygote, FromZygote>;
+pub(super) type Zygote = Watched<ToZygote, FromZygote>;
 
 /// One of the zygotes that there can be at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,6 @@ impl Supervisor<'_> {
                 }
                 _ => {}
             }
-            let _ = watch_also_for_writing(&self.epoll, &*zygote, ZYGOTE, zygote.has_backlog());
         }
     }
 
@@ -54,7 +54,6 @@ impl Supervisor<'_> {
             return Err(broken);
         }
         self.zygote_closed(Which::Present);
-        watch(&self.epoll, &zygote, ZYGOTE)?;
         self.zygote = Some(zygote);
         self.send_forks();
         Ok(())
@@ -71,9 +70,9 @@ impl Supervisor<'_> {
     pub(super) fn renew_zygote(&mut self) {
         let Some(zygote) = self.renewed.take() else { return };
         self.retiring = self.zygote.replace(zygote);
-        for (zygote, token) in [(&self.zygote, ZYGOTE), (&self.retiring, RETIRING)] {
+        for (zygote, token) in [(&mut self.zygote, ZYGOTE), (&mut self.retiring, RETIRING)] {
             if let Some(zygote) = zygote {
-                let _ = watch_also_for_writing(&self.epoll, zygote, token, zygote.has_backlog());
+                zygote.rename(token);
             }
         }
         self.workers.retire_expected();
@@ -98,11 +97,11 @@ impl Supervisor<'_> {
 
     /// Takes the messages of one of the zygotes.
     pub(super) fn hear_zygote(&mut self, which: Which) {
+        if let Some(zygote) = self.zygote_mut(which) {
+            zygote.flush();
+        }
         loop {
             let Some(zygote) = self.zygote_mut(which) else { return };
-            if zygote.has_backlog() {
-                let _ = zygote.flush();
-            }
             match zygote.try_receive() {
                 Ok(Received::Message(FromZygote::Ready, _)) if which == Which::Renewed => return self.renew_zygote(),
                 Ok(Received::Message(message, descriptors)) => {

@@ -12,6 +12,8 @@ pub(crate) enum ToInit {
     Setup(Setup),
     /// Start another zygote, one that is made for many workers; the present one goes when its socket is closed.
     Renew,
+    /// Put the run behind others by so many of nice(2)'s steps.
+    GiveWay(u8),
     /// A narrower view of grant number `grant`.
     Narrow {
         ticket: u64,

@@ -26,6 +26,8 @@ pub(crate) struct Host {
     pub(super) objects: Objects,
     pub(super) limiter: Limiter,
     pub(super) identity: Identity,
+    /// Refusals since this process was last granted another one.
+    pub(super) refused_spawns: u32,
     /// What a language's panic handler said.
     pub(super) panic: Option<String>,
 }
@@ -73,7 +75,8 @@ pub(super) fn store(
         parallelism: start.parallelism,
     };
     let objects = Objects::new(control.clone(), identity.pid);
-    let host = Host { wasi, table, control: control.clone(), objects, limiter, identity, panic: None };
+    let host =
+        Host { wasi, table, control: control.clone(), objects, limiter, identity, refused_spawns: 0, panic: None };
     let mut store = Store::new(engine, host);
     store.limiter(|host| &mut host.limiter);
     Ok(store)

@@ -95,6 +95,22 @@ impl Process {
         Some(found)
     }
 
+    /// Processor time that it has used; `None` when it is gone. (The ticks in `stat` would hide what is little.)
+    pub(crate) fn cpu_time(&self) -> Option<Duration> {
+        let schedstat = fs::read_to_string(self.file("schedstat")).ok()?;
+        Some(Duration::from_nanos(schedstat.split_whitespace().next()?.parse().ok()?))
+    }
+
+    /// The number of its session.
+    pub(crate) fn session(&self) -> Option<i32> {
+        rustix::process::getsid(Pid::from_raw(self.pid)).ok().map(|session| session.as_raw_nonzero().get())
+    }
+
+    /// The group that the kernel's scheduler has put its session into, and the group's weight; `None` without such groups.
+    pub(crate) fn autogroup(&self) -> Option<String> {
+        Some(fs::read_to_string(self.file("autogroup")).ok()?.trim().to_owned())
+    }
+
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/{name}", self.pid))
     }

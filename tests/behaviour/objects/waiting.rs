@@ -1,6 +1,5 @@
 //! Pollables, and waiting for whichever comes first.
 
-use std::fs;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
@@ -34,17 +33,13 @@ scenarios!(
     what_was_ready_before_it_was_subscribed_to_is_ready,
 );
 
-/// Processor time that all processes of a run have used. (The ticks in `stat` would hide what each uses little of.)
+/// Processor time that all processes of a run have used.
 fn used(running: &Running) -> Duration {
     let mut processes = Process::descendants(running.pid());
     processes.extend(Process::of(running.pid()));
-    let used = |process: &Process| -> Option<u64> {
-        let schedstat = fs::read_to_string(process.file("schedstat")).ok()?;
-        schedstat.split_whitespace().next()?.parse().ok()
-    };
-    let used: Vec<u64> = processes.iter().filter_map(used).collect();
+    let used: Vec<Duration> = processes.iter().filter_map(Process::cpu_time).collect();
     assert!(used.len() > 300, "processes that can be looked at: {}", used.len());
-    Duration::from_nanos(used.iter().sum())
+    used.iter().sum()
 }
 
 #[test]

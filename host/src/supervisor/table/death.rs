@@ -224,6 +224,7 @@ impl Table {
             }
             stays
         });
+        self.give_way(actions);
         actions.push(Action::Ended(Box::new(Record {
             pid,
             name: process.name,

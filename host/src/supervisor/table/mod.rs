@@ -20,6 +20,7 @@
 mod birth;
 #[cfg(any(test, feature = "fuzzing"))]
 mod check;
+mod crowd;
 mod deadlock;
 mod death;
 #[cfg(feature = "fuzzing")]
@@ -40,6 +41,7 @@ use crate::wire::init::NoView;
 use crate::wire::worker::{FromWorker, Refusal, Reply, Start, Target, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::{Cause, Pid};
+use crowd::FEW_PER_PROCESSOR;
 use deadlock::Waits;
 use objects::Objects;
 pub(crate) use objects::{ObjectAction, ObjectEvent};
@@ -79,6 +81,8 @@ pub(crate) enum Action {
     Fork(WorkerId),
     /// Replace the zygote by one that is made for many workers.
     RenewZygote,
+    /// Put the run behind others by so many of nice(2)'s steps, and no further.
+    GiveWay(u8),
     /// Begin the process in this worker. Its directories are those of the plan.
     Start(WorkerId, Box<Start>, Directories),
     /// Make the views that this process needs and say `Narrowed`.
@@ -180,6 +184,9 @@ pub(crate) struct Table {
     /// Processes waiting for a worker.
     waiting: VecDeque<Pid>,
     wants_spares: bool,
+    /// How many processes the run can have before it gives way to others, and how far it does.
+    few: usize,
+    gives_way: u8,
     last_pid: u64,
     last_worker: u64,
     memory_bytes: u64,
@@ -206,6 +213,8 @@ impl Table {
             forking: BTreeSet::new(),
             waiting: VecDeque::new(),
             wants_spares: false,
+            few: usize::MAX,
+            gives_way: 0,
             last_pid: 0,
             last_worker: 0,
             memory_bytes: 0,
@@ -220,6 +229,7 @@ impl Table {
     pub(crate) fn begin(&mut self, plan: Plan, start: Start, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
         self.wants_spares = self.components.iter().any(|component| component.starts_processes);
+        self.few = FEW_PER_PROCESSOR * plan.parallelism as usize;
         self.add(plan, start, None, now);
         self.seek_worker(MAIN, &mut actions);
         actions

@@ -130,6 +130,7 @@ impl Table {
         if let Err(refusal) = self.pass_objects(parent, pid, &objects) {
             return self.stillborn(pid, &refusal.message, now, actions);
         }
+        self.give_way(actions);
         if pid.0 == MANY {
             actions.push(Action::RenewZygote);
         }

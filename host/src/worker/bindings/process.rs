@@ -84,10 +84,15 @@ impl wit::Host for Host {
                 for id in objects {
                     self.objects.moved(ObjectId(id));
                 }
+                self.refused_spawns = 0;
                 Ok(Ok(self.process(pid, name, daemon, Kinship::Child)?))
             }
             Ok(_) => Err(wasmtime::Error::msg("the supervisor answered another question")),
-            Err(refusal) => Ok(Err(refusal.into())),
+            Err(refusal) => {
+                std::thread::sleep(pause(self.refused_spawns));
+                self.refused_spawns = self.refused_spawns.saturating_add(1);
+                Ok(Err(refusal.into()))
+            }
         }
     }
 
@@ -236,6 +241,15 @@ impl Host {
         kinship: Kinship,
     ) -> wasmtime::Result<Resource<Process>> {
         Ok(self.table.push(Process { pid, name, daemon, kinship })?)
+    }
+}
+
+/// How long one who is refused a process waits who was refused so many before it, without one that was granted. Who asks in
+/// a loop would have the supervisor, and with a thousand others a processor, for nothing.
+fn pause(refused: u32) -> Duration {
+    match refused {
+        0 => Duration::ZERO,
+        _ => Duration::from_millis(1 << (refused - 1).min(7)),
     }
 }
 

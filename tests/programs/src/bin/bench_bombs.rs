@@ -1,4 +1,4 @@
-//! Takes as much as it can get, for ever: `bench_bombs spin|fork|memory|output`.
+//! Takes as much as it can get, for ever: `bench_bombs spin|fork|crowd|churn|memory|output`.
 
 use std::io::Write;
 
@@ -9,6 +9,8 @@ fn main() {
     println!("ready");
     match std::env::args().nth(1).as_deref() {
         Some("fork") => fork(),
+        Some("crowd") => crowd(),
+        Some("churn") => churns(),
         Some("memory") => memory(),
         Some("output") => output(),
         _ => spin(),
@@ -27,6 +29,26 @@ fn fork() {
     let mut children = Vec::new();
     loop {
         children.extend(Process::spawn(fork, ()));
+    }
+}
+
+/// How many a crowd is.
+const MANY: usize = 200;
+
+fn crowd() {
+    let _children: Vec<_> = (0..MANY).map(|_| Process::spawn(spin, ())).collect();
+    spin()
+}
+
+fn churns() {
+    let _children: Vec<_> = (0..MANY).map(|_| Process::spawn(churn, ())).collect();
+    churn()
+}
+
+/// Starts processes that end at once, one after the other.
+fn churn() {
+    loop {
+        let _ = Process::spawn(|| (), ()).and_then(|process| process.join());
     }
 }
 

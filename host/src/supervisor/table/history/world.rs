@@ -134,7 +134,7 @@ impl World {
                     }
                     self.hear(worker);
                 }
-                Action::RenewZygote | Action::Notice(_) => {}
+                Action::RenewZygote | Action::GiveWay(_) | Action::Notice(_) => {}
                 Action::Object(action) => self.act_on_memory(action),
                 Action::Kill(worker) => {
                     self.workers.get_mut(&worker).expect("only the living are killed").killed = true;

@@ -30,6 +30,28 @@ fn the_end_of_main_waits_for_children_and_kills_daemons() {
 }
 
 #[test]
+fn a_crowd_gives_way_and_comes_back_when_most_of_it_has_gone() {
+    // Two processors.
+    let mut world = World::new(200);
+    world.table.limits.max_total_memory_bytes = 1 << 30;
+    world.fork_all();
+    let mut children = Vec::new();
+    let mut start =
+        |world: &mut World, count| children.extend((0..count).map(|_| world.spawn(MAIN, false).expect("a child")));
+    start(&mut world, 14);
+    assert!(world.ways.is_empty(), "a few are no crowd: {:?}", world.ways);
+    start(&mut world, 1);
+    start(&mut world, 16);
+    start(&mut world, 100);
+    assert_eq!(world.ways, [3, 6, 9, 10], "once for each time that they have doubled");
+    for child in children.drain(..).rev() {
+        world.finish(child, 0, None);
+    }
+    assert_eq!(world.ways.last(), Some(&0));
+    assert!(world.ways.len() < 10, "not at every change: {:?}", world.ways);
+}
+
+#[test]
 fn a_child_that_watches_its_parent_learns_that_its_main_function_has_returned() {
     let mut world = World::new(10);
     world.fork_all();

@@ -34,6 +34,8 @@ pub(super) struct World {
     pub(super) closed_ends: usize,
     pub(super) alarmed: Vec<Pid>,
     pub(super) notices: Vec<String>,
+    /// How far the run has given way.
+    pub(super) ways: Vec<u8>,
 }
 
 pub(super) fn plan() -> Plan {
@@ -78,6 +80,7 @@ impl World {
             closed_ends: 0,
             alarmed: Vec::new(),
             notices: Vec::new(),
+            ways: Vec::new(),
         };
         let actions = world.table.begin(plan(), main_start(Vec::new(), Vec::new(), 2), Duration::ZERO);
         world.act(actions);
@@ -104,6 +107,7 @@ impl World {
                     self.heard.push((pid, message));
                 }
                 Action::RenewZygote => {}
+                Action::GiveWay(steps) => self.ways.push(steps),
                 Action::Object(action) => self.act_on_memory(action),
                 Action::Notice(line) => self.notices.push(line),
                 Action::Kill(worker) => drop(self.killed.insert(worker)),

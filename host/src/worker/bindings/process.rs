@@ -89,8 +89,10 @@ impl wit::Host for Host {
             }
             Ok(_) => Err(wasmtime::Error::msg("the supervisor answered another question")),
             Err(refusal) => {
-                std::thread::sleep(pause(self.refused_spawns));
-                self.refused_spawns = self.refused_spawns.saturating_add(1);
+                if refusal.code == RefusalCode::Limit {
+                    std::thread::sleep(pause(self.refused_spawns));
+                    self.refused_spawns = self.refused_spawns.saturating_add(1);
+                }
                 Ok(Err(refusal.into()))
             }
         }
@@ -244,12 +246,12 @@ impl Host {
     }
 }
 
-/// How long one who is refused a process waits who was refused so many before it, without one that was granted. Who asks in
-/// a loop would have the supervisor, and with a thousand others a processor, for nothing.
+/// How long one waits who is refused a process for a limit, and was refused so many before it without one that was granted.
+/// A thousand who ask in a loop would keep the supervisor busy, and a processor.
 fn pause(refused: u32) -> Duration {
     match refused {
         0 => Duration::ZERO,
-        _ => Duration::from_millis(1 << (refused - 1).min(7)),
+        _ => Duration::from_millis(1 << (refused - 1).min(10)),
     }
 }
 

@@ -4,40 +4,48 @@
 //! code that it runs, and unmap it page by page when it ends. What lies in anonymous huge pages is there from the
 //! start: a handful of entries are copied by the fork. Copying costs a few milliseconds once, so this pays for runs
 //! that start many processes and for no others.
+//!
+//! The command is linked so that each of its segments begins at a huge page and has the rest of its last one for itself
+//! (`build.rs`). Of a program that is not, what fills whole huge pages is moved.
 #![expect(unsafe_code, reason = "replaces the mapping that the program runs from")]
 
 use std::io;
+use std::ops::Range;
 use std::ptr;
 
 use wasmproc_sandbox::Procfs;
 
 const HUGE_PAGE_BYTES: usize = 2 << 20;
-/// Moves as much of the program's code and constants as fills whole huge pages. On failure they stay where they were.
+
+/// Moves as much of the program's code and constants as huge pages can hold. On failure they stay where they were.
 pub(super) fn move_to_huge_pages(procfs: &Procfs) -> io::Result<()> {
     own_mappings(procfs)?.iter().try_for_each(Mapping::move_to_huge_pages)
 }
 
-/// A part of the program, consisting of whole huge pages, that is mapped from its file and never written to.
+/// A part of the program that is mapped from its file and never written to.
 struct Mapping {
-    start: usize,
-    length: usize,
+    mapped: Range<usize>,
+    /// The whole huge pages that take its place. There is nothing behind its end.
+    huge: Range<usize>,
     protection: libc::c_int,
 }
 
 impl Mapping {
     fn move_to_huge_pages(&self) -> io::Result<()> {
-        let &Mapping { start, length, protection } = self;
+        let Mapping { mapped, huge, protection } = self;
+        let (start, length, protection) = (huge.start, huge.len(), *protection);
         let (copy, lead) = aligned_memory(length)?;
-        // SAFETY: the source is mapped and readable, the target was just mapped with this length, and they don't
+        let filled = mapped.end.min(huge.end) - start;
+        // SAFETY: the source is mapped and readable, the target was just mapped with no smaller length, and they don't
         // overlap.
-        unsafe { ptr::copy_nonoverlapping(start as *const u8, copy, length) };
+        unsafe { ptr::copy_nonoverlapping(start as *const u8, copy, filled) };
         // SAFETY: the copy is ours alone.
         if unsafe { libc::mprotect(copy.cast(), length, protection) } != 0 {
             return Err(io::Error::last_os_error());
         }
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         // SAFETY: the new mapping has the same bytes with the same protection at the same addresses as the old one, and
-        // this process has one thread, so no instruction ever sees anything else.
+        // zeros where nothing was. This process has one thread, so no instruction ever sees anything else.
         let moved = unsafe { libc::mremap(copy.cast(), length, length, flags, start as *mut libc::c_void) };
         if moved == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -50,25 +58,21 @@ impl Mapping {
         Ok(())
     }
 
-    /// What a line of /proc/self/maps says, and which file it is of.
-    fn of_line(line: &str) -> Option<(Mapping, [&str; 2])> {
-        let mut fields = line.split_ascii_whitespace();
-        let (start, end) = fields.next()?.split_once('-')?;
-        let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+    /// What a line of /proc/self/maps says that is followed by a mapping at `next`, and which file it is of. `None` for one
+    /// that can't be moved.
+    fn of_line(line: &str, next: usize) -> Option<(Mapping, [&str; 2])> {
+        let mapped = range(line)?;
+        let mut fields = line.split_ascii_whitespace().skip(1);
         let protection = match fields.next()? {
             "r-xp" => libc::PROT_READ | libc::PROT_EXEC,
             "r--p" => libc::PROT_READ,
             _ => return None,
         };
         let (_offset, device, inode) = (fields.next()?, fields.next()?, fields.next()?);
-        Some((Mapping { start, length: end - start, protection }, [device, inode]))
-    }
-
-    /// The whole huge pages in it.
-    fn whole(self) -> Option<Mapping> {
-        let start = self.start.next_multiple_of(HUGE_PAGE_BYTES);
-        let length = (self.start + self.length).checked_sub(start)? / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
-        (length > 0).then_some(Mapping { start, length, ..self })
+        let start = mapped.start.next_multiple_of(HUGE_PAGE_BYTES);
+        let with_rest = mapped.end.next_multiple_of(HUGE_PAGE_BYTES);
+        let end = if with_rest <= next { with_rest } else { mapped.end / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES };
+        (start < end).then_some((Mapping { mapped, huge: start..end, protection }, [device, inode]))
     }
 }
 
@@ -76,10 +80,17 @@ impl Mapping {
 fn own_mappings(procfs: &Procfs) -> io::Result<Vec<Mapping>> {
     let here = own_mappings as *const () as usize;
     let maps = procfs.read(c"self/maps")?;
-    let all = || maps.lines().filter_map(Mapping::of_line);
-    let own = all().find(|(mapping, _)| (mapping.start..mapping.start + mapping.length).contains(&here));
-    let Some((_, file)) = own else { return Ok(Vec::new()) };
-    Ok(all().filter(|(_, of)| *of == file).filter_map(|(mapping, _)| mapping.whole()).collect())
+    let next = maps.lines().skip(1).filter_map(range).map(|next| next.start).chain([usize::MAX]);
+    let mut all: Vec<_> = maps.lines().zip(next).filter_map(|(line, next)| Mapping::of_line(line, next)).collect();
+    let own = all.iter().find(|(mapping, _)| mapping.mapped.contains(&here)).map(|(_, file)| *file);
+    all.retain(|(_, file)| Some(*file) == own);
+    Ok(all.into_iter().map(|(mapping, _)| mapping).collect())
+}
+
+/// The addresses that a line of /proc/self/maps is about.
+fn range(line: &str) -> Option<Range<usize>> {
+    let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
+    Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
 }
 
 /// Memory that begins at a huge page and asks for huge pages, and how much lies unused before it; the rest of one huge

@@ -179,6 +179,18 @@ fn a_worker_that_makes_another_call_is_ended_and_the_call_is_named() {
     }
 }
 
+/// It can't send itself the signal, and is told to have had it all the same.
+#[test]
+fn a_worker_that_aborts_has_had_the_signal_of_that() {
+    let mut taken_over = taking_over(Role::Worker, 0);
+    let aborts = move |call: &Call| match taken_over(call) {
+        Answer::Instead(_) => Answer::InsteadWith(libc::SYS_tgkill, [1, 1, libc::SIGABRT as u64, 0, 0, 0]),
+        other => other,
+    };
+    let ended = Wasmproc::run([programs::SLEEPS, "30"]).traced(aborts).expect("it ends").expect(134);
+    ended.complains_of(&["process 1 (main)", "signal 6"]);
+}
+
 /// Who goes to sleep in this role makes this call instead.
 fn taking_over(role: Role, instead: i64) -> impl FnMut(&Call) -> Answer + Send {
     let waits: &[i64] = match role {

@@ -52,10 +52,14 @@ fn processes_may_use_the_processors_that_the_command_may() {
 }
 
 #[test]
-fn a_worker_filters_more_than_its_zygote() {
-    let running = sleeper(&[]);
-    let [worker, zygote] = guests(&running).map(|process| process.status("Seccomp_filters"));
-    assert_eq!((worker.as_str(), zygote.as_str()), ("2", "1"));
+fn a_worker_has_its_zygotes_filter_and_with_directories_one_more() {
+    let scratch = Scratch::new();
+    let grant = format!("{}::/data", scratch.path().display());
+    for (flags, filters) in [(&[][..], "1"), (&["--dir", &grant], "2")] {
+        let running = sleeper(flags);
+        let [worker, zygote] = guests(&running).map(|process| process.status("Seccomp_filters"));
+        assert_eq!((worker.as_str(), zygote.as_str()), (filters, "1"));
+    }
 }
 
 #[test]
@@ -116,6 +120,38 @@ fn what_the_command_was_called_with_is_in_no_memory_of_a_guest() {
         assert!(has("wasmproc-init"), "{process:?} has been read");
         for secret in ["argument-of-the-host", "variable-of-the-host"] {
             assert!(!has(secret), "{secret} in {process:?}");
+        }
+    }
+}
+
+/// The number without which a zygote's filter lets nobody fork is the zygote's alone. Some of the workers are forked by one that
+/// has forked before.
+#[test]
+fn what_forking_takes_is_in_no_memory_of_a_worker() {
+    if !is_root() {
+        return skip("only root may look into processes that are not dumpable");
+    }
+    let running = Wasmproc::run([programs::MULTIPLIES, "20"]).stdin(Stdio::piped()).start();
+    running.expect_stdout("all wait");
+    let has = |memory: &[u8], key: &[u8]| memory.windows(key.len()).any(|window| window == key);
+    // In what was forked and has no other name yet there are zeros, and in a zygote that is not ready nothing.
+    let key = |zygote: Process| {
+        let key: [u8; 8] = *zygote.memory_with("wf")?.first_chunk()?;
+        assert!(has(&zygote.memory()?, &key), "its own memory can be searched");
+        (key != [0; 8]).then_some(key)
+    };
+    let mut keys = Vec::new();
+    eventually("a zygote with a number", || {
+        keys = running.processes("wasmproc-zygote", 1).into_iter().filter_map(key).collect();
+        !keys.is_empty()
+    });
+    for worker in running.processes("wasmproc-worker", 41) {
+        let memory = worker.memory().unwrap_or_default();
+        assert!(memory.len() > 1 << 16 || !worker.is_alive(), "{worker:?} can be searched");
+        for key in &keys {
+            assert!(!has(&memory, key), "{key:?} in {worker:?}");
+            // By chance once in a thousand.
+            assert!(!(has(&memory, &key[..4]) && has(&memory, &key[4..])), "both halves of {key:?} in {worker:?}");
         }
     }
 }

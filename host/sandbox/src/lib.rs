@@ -12,6 +12,7 @@ compile_error!("wasmproc needs Linux 5.16 or newer: its second wall is made of L
 
 mod cgroup;
 mod descriptors;
+mod fork_key;
 mod identity;
 mod kernel;
 mod landlock;
@@ -26,6 +27,7 @@ mod walls;
 
 pub use cgroup::{Cgroup, CgroupLimits, enter_cgroup};
 pub use descriptors::{close_between, close_from, place, raise};
+pub use fork_key::ForkKey;
 pub use identity::{
     Identity, become_user, drop_capabilities, forbid_new_privileges, hide_from_tracers, hindrance_to_become,
 };

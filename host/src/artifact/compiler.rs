@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmproc_sandbox as sandbox;
+use wasmproc_sandbox::seccomp::Denied;
 use wasmproc_sandbox::{CpuTimer, Namespace, ProcessLimits, seccomp};
 
 use super::engine::engine;
@@ -105,8 +106,9 @@ fn confine() -> io::Result<()> {
     seccomp::install(seccomp::Role::Compiler)
 }
 
-fn denied(number: u32) -> ! {
-    wire::report_denied(CONTROL, number);
+fn denied(denied: Denied) -> ! {
+    // Its filter lets it signal itself.
+    wire::report_denied(CONTROL, denied);
     sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8)
 }
 

@@ -20,6 +20,12 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     Attempt { name: "priority", property: Processes, what: "another process's priority is changed", run: priority },
     Attempt { name: "limits", property: Processes, what: "another process's limits are read", run: limits },
     Attempt { name: "fork", property: Processes, what: "a process is made, by clone", run: fork },
+    Attempt {
+        name: "fork-as-zygote",
+        property: Processes,
+        what: "a process is made, as the zygote makes them",
+        run: fork_as_zygote,
+    },
     Attempt { name: "fork3", property: Processes, what: "a process is made, by clone3", run: fork3 },
     Attempt { name: "execve", property: Processes, what: "a program is executed", run: execve },
     Attempt { name: "execveat", property: Processes, what: "a program is executed out of memory", run: execveat },
@@ -78,6 +84,13 @@ fn ends_if_child(made: io::Result<i64>) -> io::Result<()> {
 
 fn fork(_: &Scene<'_>) -> io::Result<()> {
     ends_if_child(call(libc::SYS_clone, [libc::SIGCHLD.into(), 0, 0, 0, 0, 0]))
+}
+
+/// A child of the parent's, known by a descriptor; without the number that the zygote's filter asks for.
+fn fork_as_zygote(_: &Scene<'_>) -> io::Result<()> {
+    let mut pidfd = -1;
+    let flags = libc::CLONE_PIDFD | libc::CLONE_PARENT;
+    ends_if_child(call(libc::SYS_clone, [flags.into(), 0, at_mut(&mut pidfd), 0, 0, 0]))
 }
 
 fn fork3(_: &Scene<'_>) -> io::Result<()> {

@@ -121,6 +121,8 @@ pub(crate) enum FromWorker {
         id: u64,
         request: Request,
     },
+    /// The process would have ended by SIGABRT. A signal handler writes this one, too.
+    Aborted,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -25,6 +25,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
 use serde::{Deserialize, Serialize};
+use wasmproc_sandbox::seccomp::Denied;
 use wasmproc_sandbox::{self as sandbox, CpuTimer, Layer, Layers, ProcessLimits, seccomp};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
@@ -124,10 +125,7 @@ fn confine(control: OwnedFd, confinement: Confinement) -> io::Result<Channel<Fro
         sandbox::forbid_processes()?;
         confinement.limits.apply_to_files()?;
     }
-    seccomp::report_denied(denied)?;
-    if confinement.files == seccomp::Files::None {
-        install_filter(confinement)?;
-    }
+    seccomp::report_denied_to(denied);
     // SAFETY: it was placed there, and nothing else owns it.
     #[expect(unsafe_code, reason = "the control socket is known by its number")]
     let control = unsafe { OwnedFd::from_raw_fd(CONTROL) };
@@ -149,10 +147,6 @@ fn confine_to_start(start: &Start, descriptors: &[OwnedFd], confinement: Confine
         let own: Vec<_> = own.map(|(directory, (_, read_only))| (directory.as_fd(), *read_only)).collect();
         sandbox::restrict(&own)?;
     }
-    install_filter(confinement)
-}
-
-fn install_filter(confinement: Confinement) -> io::Result<()> {
     if confinement.has(Layer::Seccomp) { seccomp::install(seccomp::Role::Worker) } else { Ok(()) }
 }
 
@@ -260,9 +254,10 @@ fn unblock_signals() {
 }
 
 /// Tells the supervisor which system call was denied, and ends. Runs in a signal handler.
-fn denied(number: u32) -> ! {
-    wire::report_denied(CONTROL, number);
-    sandbox::exit_now(exit_code::SIGNAL + libc::SIGSYS as u8)
+fn denied(denied: Denied) -> ! {
+    wire::report_denied(CONTROL, denied);
+    let signal = if denied == Denied::Abort { libc::SIGABRT } else { libc::SIGSYS };
+    sandbox::exit_now(exit_code::SIGNAL + signal as u8)
 }
 
 /// The descriptors that a worker was sent, in the order of `Start`.

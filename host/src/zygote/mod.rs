@@ -16,14 +16,14 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Pid;
-use wasmproc_sandbox::{self as sandbox, Fork, Layer, Procfs, Threads, seccomp};
+use wasmproc_sandbox::{self as sandbox, Fork, ForkKey, Layer, Procfs, Threads, seccomp};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::artifact::engine::engine;
 use crate::wire::zygote::{FromZygote, ToZygote, WorkerId, ZygoteSetup};
 use crate::wire::{self, Channel};
-use crate::worker::{self, Confinement, Host, Program};
+use crate::worker::{self, Host, Program};
 
 /// What init finds out for its zygotes, which may see nothing of the host any more when they begin.
 pub(crate) struct Surroundings {
@@ -76,12 +76,12 @@ pub(crate) fn main(control: OwnedFd, surroundings: &Surroundings) -> ! {
     wire::tell_panics(control.as_raw_fd(), FromZygote::Failed);
     let mut control: Channel<FromZygote, ToZygote> = Channel::with_descriptors(control);
     match prepare(&mut control, surroundings) {
-        Ok(Some((programs, threads, setup))) => {
-            if setup.for_many {
+        Ok(Some(prepared)) => {
+            if prepared.setup.for_many {
                 // When nothing is left to be freed here.
                 warm::use_up_free_chunks();
             }
-            Server { control, programs, threads, confinement: setup.confinement }.serve()
+            Server { control, prepared }.serve()
         }
         // There is no run.
         Ok(None) => sandbox::exit_now(0),
@@ -92,10 +92,18 @@ pub(crate) fn main(control: OwnedFd, surroundings: &Surroundings) -> ! {
     }
 }
 
+/// All that workers are forked with.
+struct Prepared {
+    programs: Vec<Program>,
+    threads: Threads,
+    fork_key: ForkKey,
+    setup: ZygoteSetup,
+}
+
 fn prepare(
     control: &mut Channel<FromZygote, ToZygote>,
     surroundings: &Surroundings,
-) -> Result<Option<(Vec<Program>, Threads, ZygoteSetup)>, FromZygote> {
+) -> Result<Option<Prepared>, FromZygote> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: io::Error| FromZygote::Failed(format!("{what}: {error}"))
@@ -123,6 +131,7 @@ fn prepare(
     drop((given.stdout, given.stderr));
     sandbox::close_between(3, worker::CONTROL).map_err(failed("descriptors can't be closed"))?;
     confine(&setup, parent, data_bytes).map_err(failed("the sandbox can't be set up"))?;
+    let fork_key = ForkKey::draw().map_err(failed("forking can't be kept from workers"))?;
     let programs = foundation.load(&given.artifacts, descriptors.as_ref())?;
     restrict_files(&setup, &given.directories)
         .map_err(failed("directories can't be granted without a wall around all other files"))?;
@@ -130,10 +139,10 @@ fn prepare(
     // Loaded code is mapped; from here on nothing becomes executable any more.
     let confinement = setup.confinement;
     if confinement.has(Layer::Seccomp) {
-        let role = seccomp::Role::Zygote(confinement.files);
+        let role = seccomp::Role::Zygote(confinement.files, &fork_key);
         seccomp::install(role).map_err(failed("the filter can't be installed"))?;
     }
-    Ok(Some((programs, threads, setup)))
+    Ok(Some(Prepared { programs, threads, fork_key, setup }))
 }
 
 /// The descriptors that came with the setup.
@@ -303,9 +312,7 @@ fn with_images(component: Component) -> wasmtime::Result<Component> {
 /// A zygote with everything loaded.
 struct Server {
     control: Channel<FromZygote, ToZygote>,
-    programs: Vec<Program>,
-    threads: Threads,
-    confinement: Confinement,
+    prepared: Prepared,
 }
 
 impl Server {
@@ -325,8 +332,9 @@ impl Server {
     }
 
     fn fork(&self, worker: WorkerId, socket: OwnedFd) -> (FromZygote, Option<OwnedFd>) {
-        match sandbox::clone_process(&self.threads, true, 0) {
-            Ok(Fork::Child) => worker::main(&self.programs, socket, self.confinement),
+        let Prepared { programs, threads, fork_key, setup } = &self.prepared;
+        match fork_key.fork_sibling(threads) {
+            Ok(Fork::Child) => worker::main(programs, socket, setup.confinement),
             Ok(Fork::Parent { pid, pidfd }) => (FromZygote::Forked { worker, pid }, Some(pidfd)),
             Err(error) => (FromZygote::NotForked { worker, reason: error.to_string() }, None),
         }

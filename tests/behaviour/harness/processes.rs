@@ -80,11 +80,24 @@ impl Process {
 
     /// What it can write to and what lies there, which is where data are; `None` where only root may look.
     pub(crate) fn memory(&self) -> Option<Vec<u8>> {
+        self.memory_with("wr")
+    }
+
+    /// What lies in its mappings that have this flag, as `VmFlags` in /proc/PID/smaps names it.
+    pub(crate) fn memory_with(&self, flag: &str) -> Option<Vec<u8>> {
         let memory = File::open(self.file("mem")).ok()?;
         let mut found = Vec::new();
-        for line in fs::read_to_string(self.file("maps")).ok()?.lines().filter(|line| line.contains(" rw")) {
-            let (start, rest) = line.split_once('-')?;
-            let end = rest.split_once(' ')?.0;
+        let maps = fs::read_to_string(self.file("smaps")).ok()?;
+        let mut addresses = "";
+        for line in maps.lines() {
+            let first = line.split_whitespace().next()?;
+            if first.contains('-') {
+                addresses = first;
+            }
+            if first != "VmFlags:" || !line.split_whitespace().any(|one| one == flag) {
+                continue;
+            }
+            let (start, end) = addresses.split_once('-')?;
             let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).expect("an address"));
             let mut bytes = vec![0; (end - start) as usize];
             // Some of it is only reserved.

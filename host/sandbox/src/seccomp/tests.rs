@@ -1,6 +1,7 @@
 //! The compiled policies of both architectures, tried call by call. Only those of x86-64 are run by other tests.
 
 use super::{OWN_PID, sock_filter};
+use crate::fork_key::{HIGH, LOW};
 
 const fn i(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
     sock_filter { code, jt, jf, k }
@@ -63,7 +64,7 @@ fn answer(name: &str, call: i64, arguments: [u64; 6]) -> u32 {
 fn calls_are_allowed_to_those_who_need_them() {
     let calls: &[(&str, u32, u32, &[&str])] = &[
         ("read", 0, 63, &["compiler", "zygote", "zygote-with-files", "init"]),
-        ("clone3", 435, 435, &["compiler", "zygote", "zygote-with-files", "init"]),
+        ("clone3", 435, 435, &["compiler", "init"]),
         ("openat", 257, 56, &["compiler", "zygote-with-files", "init"]),
         ("epoll_create1", 291, 20, &["zygote", "zygote-with-files", "init"]),
         ("memfd_create", 319, 279, &[]),
@@ -125,25 +126,50 @@ fn memory_does_not_become_executable() {
 }
 
 #[test]
-fn a_process_signals_itself_only() {
+fn a_compiler_signals_itself_and_workers_nobody() {
     let signal = |filter, to: u32| answer(filter, libc::SYS_tgkill, [to.into(), 0, 6, 0, 0, 0]);
-    assert_eq!(signal("compiler", OWN_PID), ALLOW);
-    assert_eq!(signal("compiler", 1), TRAP);
-    assert_eq!(signal("worker", OWN_PID), ALLOW);
-    assert_eq!(signal("worker", 1), TRAP);
+    assert_eq!((signal("compiler", OWN_PID), signal("compiler", 1)), (ALLOW, TRAP));
+    assert_eq!((signal("zygote", OWN_PID), signal("zygote-with-files", OWN_PID)), (TRAP, TRAP));
     let places = |name| program("x86_64", name).iter().filter(|instruction| instruction.k == OWN_PID).count();
-    assert_eq!((places("worker"), places("compiler"), places("zygote")), (1, 1, 0));
+    assert_eq!((places("compiler"), places("zygote")), (1, 0));
+}
+
+/// Workers have the zygote's filter.
+#[test]
+fn who_does_not_know_the_number_can_not_fork() {
+    const FLAGS: u64 = 0x9000;
+    let key = u64::from(HIGH) << 32 | u64::from(LOW);
+    for (architecture, number, clone) in [("x86_64", X86_64, 56), ("aarch64", AARCH64, 220)] {
+        for filter in ["zygote", "zygote-with-files"] {
+            let clone = |flags, key| run(program(architecture, filter), number, clone, [flags, 0, 0, 0, 0, key]);
+            assert_eq!(clone(FLAGS, key), ALLOW);
+            for wrong in [0, 1, key ^ 1, key ^ 1 << 32, key >> 32, u64::from(LOW)] {
+                assert_eq!(clone(FLAGS, wrong), TRAP, "{wrong:#x}");
+            }
+            assert_eq!(clone(FLAGS | libc::CLONE_VM as u64, key), TRAP, "it is for forking alone");
+        }
+    }
 }
 
 #[test]
-fn a_worker_loses_what_only_the_zygote_needs() {
-    for call in [libc::SYS_clone3, libc::SYS_prctl, libc::SYS_seccomp, libc::SYS_rt_sigaction, libc::SYS_dup3] {
-        assert_eq!((answer("zygote", call, [0; 6]), answer("worker", call, [0; 6])), (ALLOW, TRAP));
-    }
-    assert_eq!(answer("worker", libc::SYS_read, [0; 6]), ALLOW);
-    let handler = |signal: i32| answer("worker", libc::SYS_rt_sigaction, [signal as u64, 0, 0, 0, 0, 0]);
+fn a_worker_sets_up_itself_and_no_more() {
+    let handler = |signal: i32| answer("zygote", libc::SYS_rt_sigaction, [signal as u64, 0, 0, 0, 0, 0]);
     assert_eq!([libc::SIGSYS, libc::SIGPROF, libc::SIGXCPU, libc::SIGABRT].map(handler), [TRAP; 4]);
     assert_eq!([libc::SIGILL, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV].map(handler), [ALLOW; 4]);
+    let prctl =
+        |operation: i32, value: i32| answer("zygote", libc::SYS_prctl, [operation as u64, value as u64, 0, 0, 0, 0]);
+    assert_eq!((prctl(libc::PR_SET_NAME, 0), prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)), (ALLOW, ALLOW));
+    assert_eq!((prctl(libc::PR_SET_DUMPABLE, 1), prctl(libc::PR_SET_PDEATHSIG, 0)), (TRAP, TRAP));
+    assert_eq!(answer("zygote", libc::SYS_seccomp, [0; 6]), TRAP);
+}
+
+#[test]
+fn a_worker_with_directories_loses_what_setting_up_takes() {
+    for call in [libc::SYS_prctl, libc::SYS_seccomp, libc::SYS_landlock_restrict_self, libc::SYS_dup3] {
+        assert_eq!((answer("zygote-with-files", call, [0; 6]), answer("worker", call, [0; 6])), (ALLOW, TRAP));
+    }
+    assert_eq!(answer("worker", libc::SYS_clone, [0x9000, 0, 0, 0, 0, 0]), TRAP);
+    assert_eq!(answer("worker", libc::SYS_read, [0; 6]), ALLOW);
 }
 
 #[test]

@@ -48,6 +48,7 @@ impl Table {
             FromWorker::Failed(reason) => {
                 self.end_badly(pid, Cause::Failed(cut(reason, MAX_REASON_BYTES)), now, actions);
             }
+            FromWorker::Aborted => self.end_badly(pid, Cause::Signaled(libc::SIGABRT as u8), now, actions),
             FromWorker::Denied(number) => self.end_badly(pid, Cause::DeniedSyscall(number), now, actions),
         }
     }

@@ -52,6 +52,8 @@ pub(crate) enum Answer {
     Fail(i32),
     /// Another one is made, with the same arguments: what somebody would try who has taken the process over.
     Instead(i64),
+    /// Another one is made, with these arguments.
+    InsteadWith(i64, [u64; 6]),
     /// The process stays where it is, as a puppet.
     Hold,
 }
@@ -190,7 +192,8 @@ impl<'a> Trace<'a> {
                         match (self.decide)(&call) {
                             Answer::Continue => {}
                             Answer::Fail(errno) => process.injected = replace(pid, number, errno),
-                            Answer::Instead(other) => make_another(pid, other),
+                            Answer::Instead(other) => make_another(pid, other, call.arguments),
+                            Answer::InsteadWith(other, arguments) => make_another(pid, other, arguments),
                             Answer::Hold if self.scope == Scope::Nobody => {}
                             Answer::Hold => {
                                 self.puppets.push(pid);
@@ -259,9 +262,9 @@ fn replace(pid: i32, number: i64, errno: i32) -> Option<Injected> {
     Some(Injected { result, first_argument })
 }
 
-fn make_another(pid: i32, number: i64) {
+fn make_another(pid: i32, number: i64, arguments: [u64; 6]) {
     if let Some(mut registers) = Registers::of(pid) {
-        registers.set_number(number);
+        registers.set_call(number, arguments);
         registers.store(pid);
     }
 }

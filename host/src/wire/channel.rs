@@ -97,6 +97,16 @@ impl<Out: Serialize, In: DeserializeOwned> Channel<Out, In> {
         Channel { descriptors: MAX_DESCRIPTORS, ..Channel::new(socket) }
     }
 
+    /// Gives up the memory that packets are received in, for another channel of a forked process: it is there already.
+    pub(crate) fn take_buffer(&mut self) -> Box<[u8]> {
+        std::mem::take(&mut self.packet)
+    }
+
+    /// The channel with memory that another one has given up.
+    pub(crate) fn with_buffer(self, packet: Box<[u8]>) -> Self {
+        Channel { packet, ..self }
+    }
+
     /// Sends a message, waiting for the peer to read if need be.
     pub(crate) fn send(&self, message: &Out, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         send_over(self.socket.as_fd(), message, descriptors)

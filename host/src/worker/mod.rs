@@ -46,6 +46,9 @@ pub(crate) const CONTROL: RawFd = 48;
 /// small messages. Copies of large messages come out of what the process may have.
 pub(crate) const HOST_SIDE_BYTES: u64 = 16 << 20;
 
+/// Room for what the event loop hears of at once; more comes next. Every worker has it.
+const EVENTS_PER_TICK: usize = 64;
+
 /// A component with everything done that doesn't need an instance.
 pub(crate) struct Program {
     pub(crate) instance: InstancePre<Host>,
@@ -74,18 +77,20 @@ impl Confinement {
     }
 }
 
-/// Lives a worker's life in a process that was just forked from the zygote.
-pub(crate) fn main(programs: &[Program], control: OwnedFd, confinement: Confinement) -> ! {
+/// Lives a worker's life in a process that was just forked from the zygote, whose buffer for packets it goes on with.
+pub(crate) fn main(programs: &[Program], control: OwnedFd, buffer: Box<[u8]>, confinement: Confinement) -> ! {
     wire::tell_panics(CONTROL, FromWorker::Failed);
     allocator::on_lack(|| {
         wire::tell_last(CONTROL, &FromWorker::OutOfMemory);
         sandbox::exit_now(End::OutOfMemory.exit_code())
     });
     let mut channel = match confine(control, confinement) {
-        Ok(channel) => channel,
+        Ok(channel) => channel.with_buffer(buffer),
         Err(error) => end(&FromWorker::SandboxFailed(error.to_string())),
     };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() else {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_io().enable_time().max_io_events_per_tick(EVENTS_PER_TICK);
+    let Ok(runtime) = runtime.build() else {
         end(&FromWorker::Failed("no descriptor or memory is left for an event loop".to_owned()))
     };
     wait_for_start(&channel);

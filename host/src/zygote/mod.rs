@@ -331,10 +331,10 @@ impl Server {
         sandbox::exit_now(0)
     }
 
-    fn fork(&self, worker: WorkerId, socket: OwnedFd) -> (FromZygote, Option<OwnedFd>) {
+    fn fork(&mut self, worker: WorkerId, socket: OwnedFd) -> (FromZygote, Option<OwnedFd>) {
         let Prepared { programs, threads, fork_key, setup } = &self.prepared;
         match fork_key.fork_sibling(threads) {
-            Ok(Fork::Child) => worker::main(programs, socket, setup.confinement),
+            Ok(Fork::Child) => worker::main(programs, socket, self.control.take_buffer(), setup.confinement),
             Ok(Fork::Parent { pid, pidfd }) => (FromZygote::Forked { worker, pid }, Some(pidfd)),
             Err(error) => (FromZygote::NotForked { worker, reason: error.to_string() }, None),
         }

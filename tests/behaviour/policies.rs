@@ -81,6 +81,14 @@ fn without_clone3(call: &Call) -> Answer {
     if call.number == libc::SYS_clone3 { Answer::Fail(libc::ENOSYS) } else { Answer::Continue }
 }
 
+/// As openat2 does while anything is renamed anywhere on the machine.
+fn while_renamed(call: &Call) -> Answer {
+    match (call.role, call.number) {
+        (Role::Worker, libc::SYS_openat2) => Answer::Fail(libc::EAGAIN),
+        _ => Answer::Continue,
+    }
+}
+
 /// How often a set of runs is made: some calls are made only when threads get into each other's way.
 const ROUNDS: usize = 8;
 
@@ -107,7 +115,9 @@ fn zygotes_and_workers_make_every_call_that_they_may() {
     let scratch = Scratch::new();
     scratch.folder("data");
     scratch.write("data/note", "hello");
-    let grant = format!("{}::/data", scratch.at("data"));
+    scratch.folder("untouched/below");
+    scratch.write("untouched/note", "hello");
+    let [grant, untouched] = ["data", "untouched"].map(|name| format!("{}::/data", scratch.at(name)));
     let runs = || {
         vec![
             Wasmproc::run(["--dir", &grant, programs::TRIES_AGAIN]),
@@ -125,6 +135,8 @@ fn zygotes_and_workers_make_every_call_that_they_may() {
     is_minimal(Role::Zygote, || {
         let mut made = made(Role::Zygote, runs());
         made.extend(made_with(Role::Zygote, Wasmproc::run([programs::TRIES_AGAIN]), without_clone3));
+        let through_parents = ["--dir", &untouched, programs::FILES, "read", "/data/below/../note"];
+        made.extend(made_with(Role::Zygote, Wasmproc::run(through_parents), while_renamed));
         let taken_over = taking_over(Role::Worker, libc::SYS_socket);
         made.extend(made_with(Role::Zygote, Wasmproc::run([programs::SLEEPS, "30"]), taken_over));
         made
@@ -179,6 +191,31 @@ fn a_worker_that_makes_another_call_is_ended_and_the_call_is_named() {
     }
 }
 
+/// Paths are walked by other calls in the end.
+#[test]
+fn files_are_found_while_others_are_renamed() {
+    let scratch = Scratch::new();
+    scratch.folder("data/below");
+    scratch.write("data/note", "hello");
+    scratch.write("secret", "secret");
+    std::os::unix::fs::symlink("../secret", scratch.at("data/relative")).expect("a link");
+    std::os::unix::fs::symlink("..", scratch.at("data/up")).expect("a link");
+    let grant = format!("{}::/data", scratch.at("data"));
+    let does = |what: &str, path: &str| {
+        let run = Wasmproc::run(["--dir", &grant, programs::FILES, what, path]);
+        run.watchdog(WATCHDOG).traced(while_renamed).expect("it ends")
+    };
+    for path in ["/data/note", "/data/below/../note", "/data/./below/.././note"] {
+        assert_eq!(does("read", path).expect(0).text(), "hello\n", "{path}");
+    }
+    for path in ["/data", "/data/.", "/data/below/.."] {
+        assert_eq!(does("list", path).expect(0).text(), "below note relative up\n", "{path}");
+    }
+    for path in ["/data/../secret", "/data/below/../../secret", "/data/relative", "/data/up/secret"] {
+        assert!(!does("read", path).expect(1).text().contains("secret\n"), "{path}");
+    }
+}
+
 /// It can't send itself the signal, and is told to have had it all the same.
 #[test]
 fn a_worker_that_aborts_has_had_the_signal_of_that() {
@@ -225,6 +262,7 @@ fn number(name: &str) -> Option<i64> {
         "eventfd2" => libc::SYS_eventfd2,
         "exit" => libc::SYS_exit,
         "exit_group" => libc::SYS_exit_group,
+        "faccessat2" => libc::SYS_faccessat2,
         "fadvise64" => libc::SYS_fadvise64,
         "fchdir" => libc::SYS_fchdir,
         "fcntl" => libc::SYS_fcntl,

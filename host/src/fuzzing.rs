@@ -153,6 +153,7 @@ fn manifest() -> Manifest {
         kind: SourceKind::Component,
         imports: vec!["wasi:cli/stdout@0.2.6".to_owned()],
         exports: vec!["wasi:cli/run@0.2.6".to_owned()],
+        runs_at_start: false,
         source_bytes: 1,
         artifact_bytes: 2,
         compile_ms: 3,

@@ -147,21 +147,16 @@ pub(crate) fn work(request: &Request, mut source: File, artifact: Option<File>) 
     if request.job == Job::Describe {
         let features = wasmparser::WasmFeatures::all();
         wasmparser::Validator::new_with_features(features).validate_all(&component).map_err(invalid)?;
-        let (imports, exports) = interfaces(&component)?;
-        let manifest = Manifest { kind, imports, exports, source_bytes, artifact_bytes: 0, compile_ms: 0 };
+        let manifest = manifest(&component, kind, source_bytes)?;
         return Ok(Answer::Described(manifest, describe(&component)?));
     }
     let engine = engine()?;
     let code = engine.precompile_component(&component)?;
     // Compiling has validated it. Whether every import is there is seen when the zygote links it, which maps code.
-    let (imports, exports) = interfaces(&component)?;
     let manifest = Manifest {
-        kind,
-        imports,
-        exports,
-        source_bytes,
         artifact_bytes: code.len() as u64,
         compile_ms: started.elapsed().as_millis() as u64,
+        ..manifest(&component, kind, source_bytes)?
     };
     let mut memory = artifact.ok_or_else(|| Refused("there is no descriptor for the artifact".to_owned()))?;
     memory.write_all(&code).map_err(|error| Refused(format!("no room for the artifact: {error}")))?;
@@ -231,13 +226,14 @@ fn adapt(module: &[u8]) -> Result<Vec<u8>, Refused> {
     })
 }
 
-/// Names of the imports and exports of a valid component, from the bytes alone: it may be one that can't be linked.
-fn interfaces(component: &[u8]) -> Result<(Vec<String>, Vec<String>), Refused> {
-    let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0u32);
+/// What the bytes of a valid component show by themselves: it may be one that can't be linked.
+fn manifest(component: &[u8], kind: SourceKind, source_bytes: u64) -> Result<Manifest, Refused> {
+    let (mut imports, mut exports, mut runs_at_start, mut depth) = (Vec::new(), Vec::new(), false, 0u32);
     for payload in wasmparser::Parser::new(0).parse_all(component) {
         use wasmparser::Payload;
         match payload.map_err(invalid)? {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::StartSection { .. } | Payload::ComponentStartSection { .. } => runs_at_start = true,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
@@ -252,7 +248,7 @@ fn interfaces(component: &[u8]) -> Result<(Vec<String>, Vec<String>), Refused> {
             _ => {}
         }
     }
-    Ok((imports, exports))
+    Ok(Manifest { kind, imports, exports, runs_at_start, source_bytes, artifact_bytes: 0, compile_ms: 0 })
 }
 
 /// Set while a component's world is printed. The libraries for that panic at valid components that WIT has no words for.

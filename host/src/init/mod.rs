@@ -104,7 +104,7 @@ impl Given {
         let (stdout, stderr) = (next()?, next()?);
         let cgroup = setup.cgroup.then(&mut next).transpose()?;
         let artifacts: Vec<OwnedFd> = descriptors.collect();
-        if artifacts.len() != setup.components {
+        if artifacts.len() != setup.components.len() {
             return Err(missing());
         }
         Ok(Given { stdout, stderr, cgroup, artifacts })
@@ -268,7 +268,7 @@ impl Run {
                 without: self.without,
             },
             user: self.user,
-            components: self.artifacts.len(),
+            components: self.setup.components.clone(),
             enters_network: joining.network.is_some(),
             enters_cgroup: joining.cgroup.is_some(),
             empties_root: self.walls.empty_root && !self.root_is_empty,

@@ -166,7 +166,7 @@ impl Site {
                     open_files: Task::DEFAULT_MAX_OPEN_FILES,
                     file_bytes: u64::MAX,
                 },
-                components: 0,
+                components: Vec::new(),
                 cgroup: false,
             },
             artifacts: Vec::new(),

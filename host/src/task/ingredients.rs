@@ -11,7 +11,7 @@ use crate::artifact::Artifact;
 use crate::error::{Context, Error, Result};
 use crate::role::Early;
 use crate::supervisor::{self, Component, Ingredients, Limits, Plan, View};
-use crate::wire::init::{Grant, Setup};
+use crate::wire::init::{ComponentSetup, Grant, Setup};
 use crate::{units, worker};
 
 /// Results that ended processes left and nobody has taken yet.
@@ -85,7 +85,10 @@ impl Task {
                     open_files: self.max_open_files,
                     file_bytes: self.max_file_bytes,
                 },
-                components: artifacts.len(),
+                components: artifacts
+                    .iter()
+                    .map(|artifact| ComponentSetup { runs_at_start: artifact.manifest.runs_at_start })
+                    .collect(),
                 cgroup: self.cgroup.is_some(),
             },
             artifacts: files.context(|| "can't duplicate an artifact's descriptor".to_owned())?,

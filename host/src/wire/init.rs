@@ -29,8 +29,15 @@ pub(crate) struct Setup {
     /// The user to become where init is the host's root without a user namespace.
     pub(crate) user: Option<Identity>,
     pub(crate) limits: ProcessLimits,
-    pub(crate) components: usize,
+    pub(crate) components: Vec<ComponentSetup>,
     pub(crate) cgroup: bool,
+}
+
+/// What a zygote has to know of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ComponentSetup {
+    /// Code of its own runs already when it is instantiated.
+    pub(crate) runs_at_start: bool,
 }
 
 /// A directory for the run.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wasmproc_sandbox::Identity;
 
+use super::init::ComponentSetup;
 use crate::worker::Confinement;
 
 /// The number of a worker process, issued by the supervisor and never reused in a run.
@@ -26,7 +27,7 @@ pub(crate) struct ZygoteSetup {
     pub(crate) confinement: Confinement,
     /// Whom the zygote and its workers become.
     pub(crate) user: Option<Identity>,
-    pub(crate) components: usize,
+    pub(crate) components: Vec<ComponentSetup>,
     pub(crate) enters_network: bool,
     pub(crate) enters_cgroup: bool,
     /// The host's files are in the mount namespace, because init needs them; the zygote empties one of its own.

@@ -19,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::duplicate;
 use crate::wire::object::{Blocker, ObjectReply, ObjectRequest};
-use crate::wire::worker::{FromWorker, Output, Refusal, Reply, Request, ToWorker};
+use crate::wire::worker::{FromWorker, Output, Refusal, Reply, Request, Start, ToWorker};
 use crate::wire::{Channel, Received};
 use crate::{Cause, Pid};
 
@@ -73,6 +73,21 @@ impl Control {
             waiting: Vec::new(),
         };
         Control { shared: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Waits until this process is told what it is. `None` when the supervisor is gone.
+    pub(super) fn wait_for_start(&self) -> io::Result<Option<(Box<Start>, Vec<OwnedFd>)>> {
+        let channel = &mut self.state().channel;
+        // Until there is something to receive, which is left where it is. Who is killed in a wait to receive may take a
+        // message out all the same, and then nobody could know whether the process has begun.
+        let mut polled = [PollFd::new(&*channel, PollFlags::IN)];
+        // Whatever else ends this wait, receiving waits again.
+        let _ = rustix::event::poll(&mut polled, None);
+        match channel.receive()? {
+            Some((ToWorker::Start(start), descriptors)) => Ok(Some((start, descriptors))),
+            // The supervisor says nothing else first.
+            _ => Ok(None),
+        }
     }
 
     /// Sends a message that has no reply.

@@ -56,13 +56,29 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     Ok(linker)
 }
 
-/// A store for one instance. Must be made after the fork, because it draws random numbers.
-pub(super) fn store(
-    engine: &Engine,
-    start: Start,
-    descriptors: Vec<OwnedFd>,
-    control: &Control,
-) -> wasmtime::Result<Store<Host>> {
+/// A store for one instance.
+pub(super) fn store(engine: &Engine, host: Host) -> Store<Host> {
+    let mut store = Store::new(engine, host);
+    store.limiter(|host| &mut host.limiter);
+    store
+}
+
+/// What surrounds an instance before it is known whose it is: nothing that it could use.
+pub(super) fn early(control: &Control) -> Host {
+    Host {
+        wasi: WasiCtxBuilder::new().build(),
+        table: ResourceTable::new(),
+        control: control.clone(),
+        objects: Objects::new(control.clone(), Pid(0)),
+        limiter: Limiter::early(control.clone()),
+        identity: Identity { pid: Pid(0), name: String::new(), parent: None, daemon: false, parallelism: 1 },
+        refused_spawns: 0,
+        panic: None,
+    }
+}
+
+/// What surrounds an instance. Must be made after the fork, because it draws random numbers.
+pub(super) fn of(start: Start, descriptors: Vec<OwnedFd>, control: &Control) -> wasmtime::Result<Host> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(MAX_RESOURCES);
     let limiter = Limiter::new(control.clone(), start.memory_limit_bytes, start.memory_allowance_bytes);
@@ -75,11 +91,7 @@ pub(super) fn store(
         parallelism: start.parallelism,
     };
     let objects = Objects::new(control.clone(), identity.pid);
-    let host =
-        Host { wasi, table, control: control.clone(), objects, limiter, identity, refused_spawns: 0, panic: None };
-    let mut store = Store::new(engine, host);
-    store.limiter(|host| &mut host.limiter);
-    Ok(store)
+    Ok(Host { wasi, table, control: control.clone(), objects, limiter, identity, refused_spawns: 0, panic: None })
 }
 
 fn wasi(start: &Start, descriptors: Vec<OwnedFd>, control: &Control) -> wasmtime::Result<WasiCtx> {

@@ -13,6 +13,9 @@ const TABLE_ELEMENT_BYTES: usize = 16;
 /// The least that is asked for at a time, so that growing page by page doesn't mean asking page by page.
 const STEP_BYTES: u64 = 1 << 20;
 
+/// What most programs begin with.
+const EARLY_BYTES: u64 = 2 << 20;
+
 pub(super) struct Limiter {
     control: Control,
     limit_bytes: u64,
@@ -24,6 +27,20 @@ pub(super) struct Limiter {
 impl Limiter {
     pub(super) fn new(control: Control, limit_bytes: u64, allowance_bytes: u64) -> Limiter {
         Limiter { control, limit_bytes, allowance_bytes, used_bytes: 0, denied: false }
+    }
+
+    /// Of an instance that is made before it is known whose it is: it gets a little, and nobody is asked for more.
+    pub(super) fn early(control: Control) -> Limiter {
+        Limiter::new(control, EARLY_BYTES, EARLY_BYTES)
+    }
+
+    /// Goes on for one that was made [`early`](Limiter::early), if what that has is allowed.
+    pub(super) fn take_over(&mut self, early: &Limiter) -> bool {
+        let is_allowed = early.used_bytes <= self.limit_bytes.min(self.allowance_bytes);
+        if is_allowed {
+            self.used_bytes = early.used_bytes;
+        }
+        is_allowed
     }
 
     /// Whether the guest was last refused memory: a trap that follows is for want of memory.

@@ -11,6 +11,7 @@
 
 mod bindings;
 mod control;
+mod early;
 mod end;
 mod files;
 mod host;
@@ -35,6 +36,7 @@ use crate::probe;
 use crate::wire::worker::{FromWorker, Start, Target, ToWorker};
 use crate::wire::{self, Channel, MAX_PAYLOAD_BYTES};
 use control::Control;
+use early::Early;
 use end::End;
 pub(crate) use host::{Host, linker};
 
@@ -51,6 +53,8 @@ const EVENTS_PER_TICK: usize = 64;
 
 /// A component with everything done that doesn't need an instance.
 pub(crate) struct Program {
+    /// Code of its own runs already when it is instantiated.
+    pub(crate) runs_at_start: bool,
     pub(crate) instance: InstancePre<Host>,
     /// `run` of `wasi:cli/run`.
     pub(crate) run: Option<ComponentExportIndex>,
@@ -84,7 +88,7 @@ pub(crate) fn main(programs: &[Program], control: OwnedFd, buffer: Box<[u8]>, co
         wire::tell_last(CONTROL, &FromWorker::OutOfMemory);
         sandbox::exit_now(End::OutOfMemory.exit_code())
     });
-    let mut channel = match confine(control, confinement) {
+    let channel = match confine(control, confinement) {
         Ok(channel) => channel.with_buffer(buffer),
         Err(error) => end(&FromWorker::SandboxFailed(error.to_string())),
     };
@@ -93,14 +97,21 @@ pub(crate) fn main(programs: &[Program], control: OwnedFd, buffer: Box<[u8]>, co
     let Ok(runtime) = runtime.build() else {
         end(&FromWorker::Failed("no descriptor or memory is left for an event loop".to_owned()))
     };
-    wait_for_start(&channel);
-    // A spare whose supervisor goes away simply goes too.
-    let Ok(Some((ToWorker::Start(start), descriptors))) = channel.receive() else { sandbox::exit_now(0) };
+    let control = Control::new(channel);
+    let early = match programs {
+        // Before it is confined to its own directories no guest byte is to run, whatever is known of its start.
+        [program] if confinement.files == seccomp::Files::None => runtime.block_on(Early::make(program, &control)),
+        _ => None,
+    };
+    let (start, descriptors) = match control.wait_for_start() {
+        Ok(Some(start)) => start,
+        // A spare whose supervisor goes away simply goes too.
+        _ => sandbox::exit_now(0),
+    };
     if let Err(error) = confine_to_start(&start, &descriptors, confinement) {
         end(&FromWorker::SandboxFailed(error.to_string()));
     }
-    let control = Control::new(channel);
-    let end = runtime.block_on(run(programs, *start, descriptors, &control));
+    let end = runtime.block_on(run(programs, early, *start, descriptors, &control));
     let code = end.exit_code();
     // A supervisor that is gone needs no last word.
     let _ = control.tell(&end.into_message());
@@ -155,14 +166,6 @@ fn confine_to_start(start: &Start, descriptors: &[OwnedFd], confinement: Confine
     if confinement.has(Layer::Seccomp) { seccomp::install(seccomp::Role::Worker) } else { Ok(()) }
 }
 
-/// Waits until there is something to receive, and leaves it where it is. Who is killed in a wait to receive may take a
-/// message out all the same, and then nobody could know whether the process has begun.
-fn wait_for_start(control: &Channel<FromWorker, ToWorker>) {
-    let mut polled = [PollFd::new(control, PollFlags::IN)];
-    // Whatever else ends this wait, receiving waits again.
-    let _ = rustix::event::poll(&mut polled, None);
-}
-
 /// Whether the other end is gone, also if something is still to be received.
 fn is_closed(control: &OwnedFd) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -170,7 +173,13 @@ fn is_closed(control: &OwnedFd) -> bool {
     rustix::event::poll(&mut polled, Some(&now)) != Ok(0)
 }
 
-async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, control: &Control) -> End {
+async fn run(
+    programs: &[Program],
+    early: Option<Early>,
+    start: Start,
+    descriptors: Vec<OwnedFd>,
+    control: &Control,
+) -> End {
     if let Target::Attempt { name, place } = &start.target {
         return End::Finished { code: probe::payload(name, place, descriptors.last()), output: None };
     }
@@ -183,18 +192,25 @@ async fn run(programs: &[Program], start: Start, descriptors: Vec<OwnedFd>, cont
         return End::SandboxFailed(format!("the processor-time limit can't be set: {error}"));
     }
     let (target, input) = (start.target.clone(), start.input.clone());
-    // Never dropped: the process is about to end, and the kernel takes everything back at once.
-    let mut store = match host::store(program.instance.engine(), start, descriptors, control) {
-        Ok(store) => ManuallyDrop::new(store),
+    let host = match host::of(start, descriptors, control) {
+        Ok(host) => host,
         Err(error) => return End::Failed(format!("the instance's surroundings can't be made: {error:#}")),
     };
-    let instance = match program.instance.instantiate_async(&mut *store).await {
-        Ok(instance) => instance,
-        Err(error) if end::is_lack(&error) => {
-            return End::Failed("no address space is left for its memory: raise ulimit -v".to_owned());
+    let (store, instance) = match Early::become_one(early, host) {
+        Ok(early) => early,
+        Err(host) => {
+            let mut store = host::store(program.instance.engine(), *host);
+            match program.instance.instantiate_async(&mut store).await {
+                Ok(instance) => (store, instance),
+                Err(error) if end::is_lack(&error) => {
+                    return End::Failed("no address space is left for its memory: raise ulimit -v".to_owned());
+                }
+                Err(error) => return end::of_error(&error, store.data()),
+            }
         }
-        Err(error) => return end::of_error(&error, store.data()),
     };
+    // Never dropped: the process is about to end, and the kernel takes everything back at once.
+    let mut store = ManuallyDrop::new(store);
     match target {
         Target::Main => {
             let Some(run) = program.run else {

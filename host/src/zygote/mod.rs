@@ -21,6 +21,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::artifact::engine::engine;
+use crate::wire::init::ComponentSetup;
 use crate::wire::zygote::{FromZygote, ToZygote, WorkerId, ZygoteSetup};
 use crate::wire::{self, Channel};
 use crate::worker::{self, Host, Program};
@@ -132,7 +133,7 @@ fn prepare(
     sandbox::close_between(3, worker::CONTROL).map_err(failed("descriptors can't be closed"))?;
     confine(&setup, parent, data_bytes).map_err(failed("the sandbox can't be set up"))?;
     let fork_key = ForkKey::draw().map_err(failed("forking can't be kept from workers"))?;
-    let programs = foundation.load(&given.artifacts, descriptors.as_ref())?;
+    let programs = foundation.load(&setup.components, &given.artifacts, descriptors.as_ref())?;
     restrict_files(&setup, &given.directories)
         .map_err(failed("directories can't be granted without a wall around all other files"))?;
     drop(given.directories);
@@ -173,7 +174,7 @@ impl Given {
             false => control.receive()?.map(|(_, directories)| directories).unwrap_or_default(),
         };
         let directories: Vec<OwnedFd> = directories.into_iter().map(own).collect::<io::Result<_>>()?;
-        if artifacts.len() != setup.components || directories.len() != setup.directories.len() {
+        if artifacts.len() != setup.components.len() || directories.len() != setup.directories.len() {
             return Err(missing());
         }
         Ok(Given { stdout, stderr, network, cgroup, artifacts, directories })
@@ -245,18 +246,29 @@ fn stdio(nothing: &OwnedFd, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<()
 }
 
 impl Foundation {
-    fn load(&self, artifacts: &[OwnedFd], descriptors: Option<&OwnedFd>) -> Result<Vec<Program>, FromZygote> {
+    fn load(
+        &self,
+        components: &[ComponentSetup],
+        artifacts: &[OwnedFd],
+        descriptors: Option<&OwnedFd>,
+    ) -> Result<Vec<Program>, FromZygote> {
         let Foundation { engine, linker } = self;
-        let program = |(number, artifact): (usize, &OwnedFd)| {
+        let program = |(number, (artifact, setup)): (usize, (&OwnedFd, &ComponentSetup))| {
             let component = map(engine, artifact, descriptors)
                 .map_err(|error| FromZygote::BadArtifact(number, format!("{error:#}")))?;
-            link(engine, linker, &component).map_err(|error| FromZygote::Unlinkable(number, format!("{error:#}")))
+            link(engine, linker, &component, *setup)
+                .map_err(|error| FromZygote::Unlinkable(number, format!("{error:#}")))
         };
-        artifacts.iter().enumerate().map(program).collect()
+        artifacts.iter().zip(components).enumerate().map(program).collect()
     }
 }
 
-fn link(engine: &Engine, linker: &Linker<Host>, component: &Component) -> wasmtime::Result<Program> {
+fn link(
+    engine: &Engine,
+    linker: &Linker<Host>,
+    component: &Component,
+    setup: ComponentSetup,
+) -> wasmtime::Result<Program> {
     let names: Vec<String> = component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
     let export = |prefix: &str, function: &str| {
         let name = names.iter().find(|name| name.starts_with(prefix))?;
@@ -264,6 +276,7 @@ fn link(engine: &Engine, linker: &Linker<Host>, component: &Component) -> wasmti
         component.get_export_index(Some(&instance), function)
     };
     Ok(Program {
+        runs_at_start: setup.runs_at_start,
         run: export("wasi:cli/run@0.2.", "run"),
         entry: export("wasmproc:ipc/entry@0.1.", "call"),
         instance: linker.instantiate_pre(component)?,

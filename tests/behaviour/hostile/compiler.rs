@@ -126,7 +126,7 @@ fn answers_that_are_none_are_one_line_and_leave_nothing() {
         (&too_long, 125, "breaks the rules: a packet is too large"),
         // Names without end.
         (&[LAST, COMPILED, 0, 0xff, 0xff, 0xff, 0xff, 0x0f], 125, "breaks the rules: a message can't be decoded"),
-        (&[LAST, DESCRIBED, 0, 0, 0, 0, 0, 0, 0], 125, "gave no artifact"),
+        (&[LAST, DESCRIBED, 0, 0, 0, 0, 0, 0, 0, 0], 125, "gave no artifact"),
         (&[LAST, DENIED, 41], 126, "system call 41, which is denied"),
         (&text_of(REFUSED, &evil), 126, "all is well"),
         (&text_of(FAILED, &evil), 125, "all is well"),

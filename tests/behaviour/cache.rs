@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use wasmproc::Manifest;
-use wasmproc_test_artifacts::programs;
+use wasmproc_test_artifacts::{examples, programs, text};
 
 use crate::harness::{Ended, Scratch, Wasmproc, is_root, skip};
 
@@ -224,4 +224,17 @@ fn the_cache_command_shows_and_clears() {
     assert_eq!(show()["bytes"], 0);
     let left: Vec<_> = fs::read_dir(&cache).expect("readable").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["notes.txt"], "it removes what is its own");
+}
+
+/// Of a component whose code runs when it is instantiated there are no instances before there is a process.
+#[test]
+fn it_is_known_whose_code_runs_when_it_is_instantiated() {
+    for (file, runs_at_start) in [(text::START_LOOPS, true), (programs::CAT, false), (examples::HELLO, false)] {
+        let scratch = Scratch::new();
+        let cache = scratch.at("cache");
+        Wasmproc::new(["compile", file]).cache(&cache).output().expect(0);
+        let (_, manifest) = entry(&cache);
+        let record: Value = serde_json::from_slice(&fs::read(manifest).expect("readable")).expect("JSON");
+        assert_eq!(record["manifest"]["runs_at_start"], runs_at_start, "{file}");
+    }
 }

@@ -10,12 +10,9 @@ use crate::programs::{printed, wasmproc};
 use crate::table::{self, median};
 
 const ROUNDS: usize = 5;
-/// A fork bomb that somebody else could have started: the kernel shares processors fairly between sessions if
-/// kernel.sched_autogroup_enabled says so.
-const ELSEWHERE: &str = "fork in a session of its own";
 
 pub(crate) fn measure() {
-    let bombs = ["spin", "fork", "crowd", "churn", ELSEWHERE, "memory", "output"];
+    let bombs = ["spin", "fork", "crowd", "churn", "memory", "output"];
     let mut computing = vec![Vec::new(); 1 + bombs.len()];
     let mut starting = vec![Vec::new(); 1 + bombs.len()];
     for _ in 0..ROUNDS {
@@ -29,7 +26,8 @@ pub(crate) fn measure() {
         "alone",
         "beside one that computes",
         "... a fork bomb",
-        "... a fork bomb in another session",
+        "... 200 that compute",
+        "... 200 that start and join processes",
         "... a memory bomb",
         "... an output flood",
     ];
@@ -48,11 +46,9 @@ struct Bomb(Child);
 
 impl Bomb {
     fn new(kind: &str) -> Bomb {
-        let (mut command, kind) = match kind {
-            ELSEWHERE => (Command::new("setsid"), "fork"),
-            kind => (Command::new("env"), kind),
-        };
-        // Both become the command itself, so that it can be killed.
+        // A run is a session of its own unless it is started at a terminal, where this makes it one. It becomes the command
+        // itself, so that it can be killed.
+        let mut command = Command::new("setsid");
         command
             .args([wasmproc(), "run", programs::BENCH_BOMBS, kind])
             .stdin(Stdio::null())
@@ -63,7 +59,7 @@ impl Bomb {
         stdout.read_line(&mut String::new()).expect("it says that it is ready");
         // Somebody reads all of it.
         thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        if kind == "fork" {
+        if ["fork", "crowd", "churn"].contains(&kind) {
             thread::sleep(std::time::Duration::from_secs(2));
         }
         Bomb(child)

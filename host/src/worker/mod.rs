@@ -6,6 +6,8 @@
 //!             byte yet)      control socket)       behind both walls and count as running)
 //! ```
 //!
+//! Of a component without start functions a spare makes an instance already ([`early`]).
+//!
 //! A worker has one thread and runs one instance. It speaks with its supervisor alone, and it leaves by `_exit`:
 //! memory is the kernel's to clean up. What it must not do is enforced by its sandbox, not by this code.
 

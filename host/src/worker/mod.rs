@@ -6,14 +6,14 @@
 //!             byte yet)      control socket)       behind both walls and count as running)
 //! ```
 //!
-//! Of a component without start functions a spare makes an instance already ([`early`]).
+//! Of a component without start functions a spare makes an instance already ([`early_instance`]).
 //!
 //! A worker has one thread and runs one instance. It speaks with its supervisor alone, and it leaves by `_exit`:
 //! memory is the kernel's to clean up. What it must not do is enforced by its sandbox, not by this code.
 
 mod bindings;
 mod control;
-mod early;
+mod early_instance;
 mod end;
 mod files;
 mod host;
@@ -38,7 +38,7 @@ use crate::probe;
 use crate::wire::worker::{FromWorker, Start, Target, ToWorker};
 use crate::wire::{self, Channel, MAX_PAYLOAD_BYTES};
 use control::Control;
-use early::Early;
+use early_instance::EarlyInstance;
 use end::End;
 pub(crate) use host::{Host, linker};
 
@@ -102,7 +102,9 @@ pub(crate) fn main(programs: &[Program], control: OwnedFd, buffer: Box<[u8]>, co
     let control = Control::new(channel);
     let early = match programs {
         // Before it is confined to its own directories no guest byte is to run, whatever is known of its start.
-        [program] if confinement.files == seccomp::Files::None => runtime.block_on(Early::make(program, &control)),
+        [program] if confinement.files == seccomp::Files::None => {
+            runtime.block_on(EarlyInstance::make(program, &control))
+        }
         _ => None,
     };
     let (start, descriptors) = match control.wait_for_start() {
@@ -177,7 +179,7 @@ fn is_closed(control: &OwnedFd) -> bool {
 
 async fn run(
     programs: &[Program],
-    early: Option<Early>,
+    early: Option<EarlyInstance>,
     start: Start,
     descriptors: Vec<OwnedFd>,
     control: &Control,
@@ -198,7 +200,7 @@ async fn run(
         Ok(host) => host,
         Err(error) => return End::Failed(format!("the instance's surroundings can't be made: {error:#}")),
     };
-    let (store, instance) = match Early::become_one(early, host) {
+    let (store, instance) = match EarlyInstance::become_one(early, host) {
         Ok(early) => early,
         Err(host) => {
             let mut store = host::store(program.instance.engine(), *host);

@@ -11,27 +11,30 @@ use super::control::Control;
 use super::host::{self, Host};
 
 /// An instance that is nobody's yet.
-pub(super) struct Early {
+pub(super) struct EarlyInstance {
     store: Store<Host>,
     instance: Instance,
 }
 
-impl Early {
+impl EarlyInstance {
     /// Makes one if that is possible. What is wrong otherwise is found out when the process begins, which is told of it.
-    pub(super) async fn make(program: &Program, control: &Control) -> Option<Early> {
+    pub(super) async fn make(program: &Program, control: &Control) -> Option<EarlyInstance> {
         if program.runs_at_start {
             return None;
         }
         let mut store = host::store(program.instance.engine(), host::early(control));
         let instance = program.instance.instantiate_async(&mut store).await.ok()?;
-        Some(Early { store, instance })
+        Some(EarlyInstance { store, instance })
     }
 
     /// Gives an early instance its surroundings. Gives those back if there is none, or it has more memory already than the
     /// process may have: that is told as for any other.
-    pub(super) fn become_one(early: Option<Early>, mut host: Host) -> Result<(Store<Host>, Instance), Box<Host>> {
+    pub(super) fn become_one(
+        early: Option<EarlyInstance>,
+        mut host: Host,
+    ) -> Result<(Store<Host>, Instance), Box<Host>> {
         match early {
-            Some(Early { mut store, instance }) if host.limiter.take_over(&store.data().limiter) => {
+            Some(EarlyInstance { mut store, instance }) if host.limiter.take_over(&store.data().limiter) => {
                 *store.data_mut() = host;
                 Ok((store, instance))
             }

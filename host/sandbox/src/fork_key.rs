@@ -3,8 +3,10 @@
 //! Workers inherit the filter of their zygote, because a filter's cost is in its installation; but a zygote forks, and
 //! workers must not. A filter sees the registers of a call and nothing else, so it asks for a number in one that clone(2)
 //! doesn't use. The number is drawn at random for each zygote and lies in memory that the kernel replaces by zeros in
-//! every child (MADV_WIPEONFORK). It is in a register for the time of the call, and on no stack and in no heap afterwards. A
-//! wrong number makes it a denied call, which ends who makes it.
+//! every child (MADV_WIPEONFORK). It is in a register for the time of the call, and on no stack and in no heap afterwards.
+//!
+//! A wrong number makes it a denied call, the end of who makes it; native code that has taken the handler of that over may
+//! guess on, at some microseconds for each of 2^64, and still has a limit of no processes before it.
 #![expect(unsafe_code, reason = "the number must not be anywhere but where it is put")]
 
 use std::arch::asm;

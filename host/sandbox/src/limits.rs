@@ -61,10 +61,12 @@ impl CpuTimer {
     /// The signal of the coarse limit.
     pub const COARSE_SIGNAL: u8 = libc::SIGXCPU as u8;
 
-    /// Starts counting from now.
+    /// Limits what this process uses from its beginning on.
     pub fn start(limit: Duration) -> io::Result<()> {
+        let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let used = Duration::try_from(used).unwrap_or_default();
         // A limit below one microsecond would switch the timer off.
-        let limit = limit.max(Duration::from_micros(1));
+        let limit = limit.saturating_sub(used).max(Duration::from_micros(1));
         let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
         let value = libc::timeval { tv_sec: seconds, tv_usec: i64::from(limit.subsec_micros()) };
         let never = libc::timeval { tv_sec: 0, tv_usec: 0 };

@@ -85,6 +85,17 @@ pub enum Denied {
     Abort,
 }
 
+impl Denied {
+    /// The signal by which the process ends.
+    #[must_use]
+    pub fn signal(self) -> u8 {
+        match self {
+            Denied::Call(_) => libc::SIGSYS as u8,
+            Denied::Abort => libc::SIGABRT as u8,
+        }
+    }
+}
+
 /// What the handler does.
 type Handler = fn(Denied) -> !;
 

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::Procfs;
 
@@ -26,9 +27,9 @@ impl Session {
     /// Must be called while this process has the host's root.
     pub fn begin(procfs: &Procfs) -> Session {
         let terminal = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let is_controlled = rustix::fs::open(c"/dev/tty", terminal, Mode::empty()).is_ok();
+        let is_free = rustix::fs::open(c"/dev/tty", terminal, Mode::empty()).is_err_and(|error| error == Errno::NXIO);
         // The first process of a group can't begin one.
-        let is_own = !is_controlled && rustix::process::setsid().is_ok();
+        let is_own = is_free && rustix::process::setsid().is_ok();
         let autogroup = if is_own { procfs.open(c"self/autogroup", OFlags::WRONLY).ok() } else { None };
         Session { autogroup }
     }

@@ -233,6 +233,19 @@ impl Control {
         if is_kept { self.notify(Request::Forget(pid)) } else { Ok(()) }
     }
 
+    /// Lets time pass, unless this process is asked to stop.
+    pub(super) fn pause(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        let mut state = self.state();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            // A supervisor that is gone asks everybody to stop.
+            if left.is_zero() || state.stop || state.wait(Some(left)).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Whether somebody asked this process to stop. Doesn't wait.
     pub(super) fn stop_requested(&self) -> bool {
         let mut state = self.state();

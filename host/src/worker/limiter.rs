@@ -3,7 +3,7 @@
 //! The limit itself is the process's; what it may use of it at the moment is an allowance from the supervisor, which
 //! keeps the total of the run. The kernel's own limit stands behind this one.
 
-use wasmtime::ResourceLimiter;
+use wasmtime::{DEFAULT_INSTANCE_LIMIT, ResourceLimiter};
 
 use super::control::Control;
 use crate::wire::worker::Request;
@@ -15,23 +15,33 @@ const STEP_BYTES: u64 = 1 << 20;
 
 /// What most programs begin with.
 const EARLY_BYTES: u64 = 2 << 20;
+const EARLY_INSTANCES: usize = 64;
 
 pub(super) struct Limiter {
     control: Control,
     limit_bytes: u64,
     allowance_bytes: u64,
     used_bytes: u64,
+    /// Core instances that there may be.
+    instances: usize,
     denied: bool,
 }
 
 impl Limiter {
     pub(super) fn new(control: Control, limit_bytes: u64, allowance_bytes: u64) -> Limiter {
-        Limiter { control, limit_bytes, allowance_bytes, used_bytes: 0, denied: false }
+        Limiter {
+            control,
+            limit_bytes,
+            allowance_bytes,
+            used_bytes: 0,
+            instances: DEFAULT_INSTANCE_LIMIT,
+            denied: false,
+        }
     }
 
     /// Of an instance that is made before it is known whose it is: it gets a little, and nobody is asked for more.
     pub(super) fn early(control: Control) -> Limiter {
-        Limiter::new(control, EARLY_BYTES, EARLY_BYTES)
+        Limiter { instances: EARLY_INSTANCES, ..Limiter::new(control, EARLY_BYTES, EARLY_BYTES) }
     }
 
     /// Goes on for one that was made [`early`](Limiter::early), if what that has is allowed.
@@ -73,6 +83,10 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(self.grow(desired.saturating_sub(current) as u64))
     }

@@ -281,8 +281,7 @@ fn unblock_signals() {
 /// Tells the supervisor which system call was denied, and ends. Runs in a signal handler.
 fn denied(denied: Denied) -> ! {
     wire::report_denied(CONTROL, denied);
-    let signal = if denied == Denied::Abort { libc::SIGABRT } else { libc::SIGSYS };
-    sandbox::exit_now(exit_code::SIGNAL + signal as u8)
+    sandbox::exit_now(exit_code::SIGNAL + denied.signal())
 }
 
 /// The descriptors that a worker was sent, in the order of `Start`.

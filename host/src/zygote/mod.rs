@@ -217,7 +217,7 @@ fn confine(setup: &ZygoteSetup, parent: Option<Pid>, data_bytes: u64) -> io::Res
     if confinement.has(Layer::Limits) {
         confinement.limits.apply(data_bytes)?;
     }
-    seccomp::report_denied(|_| sandbox::exit_now(crate::cause::exit_code::SIGNAL + libc::SIGSYS as u8))
+    seccomp::report_denied(|denied| sandbox::exit_now(crate::cause::exit_code::SIGNAL + denied.signal()))
 }
 
 /// Landlock, as far as it can be the same for all workers. A view of a directory is a mount without a parent, for which

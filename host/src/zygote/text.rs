@@ -32,30 +32,35 @@ struct Mapping {
 
 impl Mapping {
     fn move_to_huge_pages(&self) -> io::Result<()> {
+        let reserved = Reserved::new(self.huge.len())?;
+        // What is free behind the mapping may have been taken for that.
+        let moved =
+            if reserved.overlaps(&self.huge) { Err(io::ErrorKind::OutOfMemory.into()) } else { self.fill(&reserved) };
+        reserved.give_back(moved.is_ok());
+        moved
+    }
+
+    /// Makes a copy in reserved memory and moves it to the place of what it is a copy of.
+    fn fill(&self, reserved: &Reserved) -> io::Result<()> {
         let Mapping { mapped, huge, protection } = self;
-        let (start, length, protection) = (huge.start, huge.len(), *protection);
-        let (copy, lead) = aligned_memory(length)?;
+        let (start, length, copy) = (huge.start, huge.len(), reserved.aligned);
+        // SAFETY: advice about memory that is ours.
+        if unsafe { libc::madvise(copy.cast(), length, libc::MADV_HUGEPAGE) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
         let filled = mapped.end.min(huge.end) - start;
         // SAFETY: the source is mapped and readable, the target was just mapped with no smaller length, and they don't
         // overlap.
         unsafe { ptr::copy_nonoverlapping(start as *const u8, copy, filled) };
         // SAFETY: the copy is ours alone.
-        if unsafe { libc::mprotect(copy.cast(), length, protection) } != 0 {
+        if unsafe { libc::mprotect(copy.cast(), length, *protection) } != 0 {
             return Err(io::Error::last_os_error());
         }
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         // SAFETY: the new mapping has the same bytes with the same protection at the same addresses as the old one, and
         // zeros where nothing was. This process has one thread, so no instruction ever sees anything else.
         let moved = unsafe { libc::mremap(copy.cast(), length, length, flags, start as *mut libc::c_void) };
-        if moved == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        // What alignment left over on both sides of the copy.
-        for (address, length) in [(copy as usize - lead, lead), (copy as usize + length, HUGE_PAGE_BYTES - lead)] {
-            // SAFETY: the rest of our own reservation, which nothing points into.
-            unsafe { libc::munmap(address as *mut libc::c_void, length) };
-        }
-        Ok(())
+        if moved == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// What a line of /proc/self/maps says that is followed by a mapping at `next`, and which file it is of. `None` for one
@@ -93,23 +98,42 @@ fn range(line: &str) -> Option<Range<usize>> {
     Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
 }
 
-/// Memory that begins at a huge page and asks for huge pages, and how much lies unused before it; the rest of one huge
-/// page lies unused behind it.
-fn aligned_memory(length: usize) -> io::Result<(*mut u8, usize)> {
-    let reserved = length + HUGE_PAGE_BYTES;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping anywhere disturbs nobody.
-    let start = unsafe { libc::mmap(ptr::null_mut(), reserved, protection, flags, -1, 0) };
-    if start == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
+/// New memory with whole huge pages in it.
+struct Reserved {
+    all: Range<usize>,
+    aligned: *mut u8,
+    length: usize,
+}
+
+impl Reserved {
+    fn new(length: usize) -> io::Result<Reserved> {
+        // Aligned or not, one huge page more has them in it.
+        let reserved = length + HUGE_PAGE_BYTES;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping anywhere disturbs nobody.
+        let start = unsafe { libc::mmap(ptr::null_mut(), reserved, protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let all = start as usize..start as usize + reserved;
+        let lead = all.start.next_multiple_of(HUGE_PAGE_BYTES) - all.start;
+        Ok(Reserved { all, aligned: start.cast::<u8>().wrapping_add(lead), length })
     }
-    let lead = (start as usize).next_multiple_of(HUGE_PAGE_BYTES) - start as usize;
-    // SAFETY: the offset is within the mapping, which is longer by one huge page.
-    let aligned = unsafe { start.cast::<u8>().add(lead) };
-    // SAFETY: advice about memory that is ours.
-    match unsafe { libc::madvise(aligned.cast(), length, libc::MADV_HUGEPAGE) } {
-        0 => Ok((aligned, lead)),
-        _ => Err(io::Error::last_os_error()),
+
+    fn overlaps(&self, other: &Range<usize>) -> bool {
+        self.all.start < other.end && other.start < self.all.end
+    }
+
+    /// Unmaps what was not moved away: what lies before and behind, or all of it.
+    fn give_back(&self, moved: bool) {
+        let aligned = self.aligned as usize;
+        let middle = if moved { aligned..aligned + self.length } else { self.all.start..self.all.start };
+        for (start, end) in [(self.all.start, middle.start), (middle.end, self.all.end)] {
+            if start < end {
+                // SAFETY: our own reservation, which nothing points into.
+                unsafe { libc::munmap(start as *mut libc::c_void, end - start) };
+            }
+        }
     }
 }

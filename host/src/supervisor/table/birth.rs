@@ -130,6 +130,7 @@ impl Table {
         let Some(start) = process.start.take() else { return actions.push(Action::Kill(worker)) };
         process.phase = Phase::Running;
         process.worker = Some(worker);
+        self.lost_spares = 0;
         self.by_worker.insert(worker, pid);
         actions.push(Action::Start(worker, start, process.plan.directories.clone()));
         if let Some((parent, request)) = process.spawned_by.take() {

@@ -12,6 +12,8 @@ use crate::wire::worker::{Output, Refusal, RefusalCode, ToWorker};
 use crate::wire::zygote::WorkerId;
 use crate::{Cause, Pid};
 
+/// Spares that die one after the other, without one that begins, before they are not replaced any more.
+const MAX_LOST_SPARES: u32 = 8;
 /// Results up to this length travel with the news of the end; longer ones are kept until asked for.
 const INLINE_OUTPUT_BYTES: usize = 4096;
 
@@ -165,7 +167,11 @@ impl Table {
         self.forking.remove(&worker);
         self.spares.retain(|&spare| spare != worker);
         let Some(pid) = self.by_worker.remove(&worker) else {
-            return self.stock_up(actions);
+            // Where they all die there is no use in more, until somebody needs one.
+            self.lost_spares += 1;
+            return if self.lost_spares <= MAX_LOST_SPARES || !self.waiting.is_empty() {
+                self.stock_up(actions)
+            };
         };
         let Some(process) = self.processes.get_mut(&pid) else { return };
         process.worker = None;

@@ -184,6 +184,8 @@ pub(crate) struct Table {
     /// Processes waiting for a worker.
     waiting: VecDeque<Pid>,
     wants_spares: bool,
+    /// Spares that have died since a worker began.
+    lost_spares: u32,
     /// How many processes the run can have before it gives way to others, and how far it does.
     few: usize,
     gives_way: u8,
@@ -213,6 +215,7 @@ impl Table {
             forking: BTreeSet::new(),
             waiting: VecDeque::new(),
             wants_spares: false,
+            lost_spares: 0,
             few: usize::MAX,
             gives_way: 0,
             last_pid: 0,

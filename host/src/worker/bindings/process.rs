@@ -90,7 +90,7 @@ impl wit::Host for Host {
             Ok(_) => Err(wasmtime::Error::msg("the supervisor answered another question")),
             Err(refusal) => {
                 if refusal.code == RefusalCode::Limit {
-                    std::thread::sleep(pause(self.refused_spawns));
+                    self.control.pause(pause(self.refused_spawns));
                     self.refused_spawns = self.refused_spawns.saturating_add(1);
                 }
                 Ok(Err(refusal.into()))

@@ -52,6 +52,25 @@ fn a_crowd_gives_way_and_comes_back_when_most_of_it_has_gone() {
 }
 
 #[test]
+fn spares_that_all_die_are_not_replaced_until_somebody_needs_one() {
+    let mut world = World::new(10);
+    world.fork_all();
+    world.spawn(MAIN, false).expect("a child");
+    world.fork_all();
+    let mut deaths = 0;
+    while let Some(spare) = world.alive.iter().find_map(|(worker, pid)| pid.is_none().then_some(*worker)) {
+        world.reap(spare, WaitStatus::Signaled(9));
+        world.fork_all();
+        deaths += 1;
+        assert!(deaths < 100, "they are replaced for ever");
+    }
+    assert!(deaths > 2, "some are replaced");
+    world.spawn(MAIN, false).expect("another child");
+    world.fork_all();
+    assert!(world.alive.values().any(Option::is_none), "there are spares again");
+}
+
+#[test]
 fn a_child_that_watches_its_parent_learns_that_its_main_function_has_returned() {
     let mut world = World::new(10);
     world.fork_all();

@@ -6,8 +6,8 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 const GUEST_STACK_BYTES: usize = 1 << 20;
 const ASYNC_STACK_BYTES: usize = 2 << 20;
 
-/// Names the configuration in cache keys: count it up whenever [`config`] changes.
-pub(super) const CONFIGURATION: &str = "1";
+/// Names in cache keys what is made and kept of a component: count it up whenever [`config`] or the manifest changes.
+pub(super) const CONFIGURATION: &str = "2";
 
 /// The version of wasmtime that this is built with; an artifact of another one is never loaded.
 pub(super) const WASMTIME_VERSION: &str = "48.0.8";

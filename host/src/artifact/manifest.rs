@@ -12,7 +12,6 @@ pub struct Manifest {
     /// Names of the exports, in order.
     pub exports: Vec<String>,
     /// Whether code of its own runs already when it is instantiated.
-    #[serde(default = "not_known")]
     pub runs_at_start: bool,
     /// Bytes of the WebAssembly file.
     pub source_bytes: u64,
@@ -20,11 +19,6 @@ pub struct Manifest {
     pub artifact_bytes: u64,
     /// Milliseconds that compiling took.
     pub compile_ms: u64,
-}
-
-/// What is not known of an entry of an older cache is taken for true.
-fn not_known() -> bool {
-    true
 }
 
 /// What a file was before it became a component.

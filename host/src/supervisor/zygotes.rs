@@ -39,7 +39,7 @@ impl Supervisor<'_> {
                 // A zygote that is gone is replaced, and asked again.
                 Err(error) if !wire::is_gone(&error) => {
                     self.workers.remove(worker);
-                    return self.handle(Event::NotForked(worker, error.to_string()));
+                    self.handle(Event::NotForked(worker, error.to_string()));
                 }
                 _ => {}
             }

@@ -373,7 +373,8 @@ impl<R> Process<R> {
         Ok(self.handle.kill()?)
     }
 
-    /// Ready when the process has ended: to wait for several processes, or in an asynchronous executor.
+    /// Ready when the process has ended: to wait for several processes, or in an asynchronous executor. It may outlive this
+    /// handle.
     ///
     /// ```no_run
     /// use wasip2::io::poll::{Pollable, poll};

@@ -159,10 +159,10 @@ impl Drop for Early {
 }
 
 /// Longer than a doorstep takes on a loaded machine.
-const A_MOMENT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+pub(crate) const A_MOMENT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// Whether something is there to be received, or nothing more will come.
-fn is_readable(socket: &impl AsFd, timeout: Timespec) -> bool {
+pub(crate) fn is_readable(socket: &impl AsFd, timeout: Timespec) -> bool {
     let mut polled = [PollFd::new(socket, PollFlags::IN)];
     rustix::event::poll(&mut polled, Some(&timeout)) == Ok(1)
 }

@@ -39,7 +39,7 @@ pub(crate) use table::history;
 pub(crate) use table::main_start;
 
 use crate::error::{Context, Error, Result};
-use crate::role::{Doorstep, Early};
+use crate::role::{self, Doorstep, Early};
 use crate::wire::init::{FromInit, Setup, ToInit};
 use crate::wire::worker::Start;
 use crate::wire::zygote::WorkerId;
@@ -433,6 +433,7 @@ impl<'a> Supervisor<'a> {
     /// Ends everything that is left, and reaps what is this process's own.
     fn tear_down(&mut self) {
         self.workers.kill_all();
+        self.hear_of_init();
         match &self.init_process {
             Some(init) => {
                 // Zygotes end by themselves, beside init: it would end them only after it has given back what it had.
@@ -445,6 +446,22 @@ impl<'a> Supervisor<'a> {
             None => self.doorstep.kill(),
         }
         self.doorstep.wait();
+    }
+
+    /// The doorstep tells of init as soon as it comes to run again, which on a busy machine may be when all else is over. An
+    /// init that is not known can't be reaped.
+    fn hear_of_init(&mut self) {
+        if self.init_process.is_none() {
+            // Where the doorstep itself has become init, that ends now, and its socket closes.
+            self.init.shut_down();
+        }
+        while self.init_process.is_none() && role::is_readable(&self.init, role::A_MOMENT) {
+            match self.init.try_receive() {
+                Ok(Received::Message(FromInit::Born, mut descriptors)) => self.init_process = descriptors.pop(),
+                Ok(Received::Message(..) | Received::Empty) => {}
+                Ok(Received::Closed) | Err(_) => return,
+            }
+        }
     }
 }
 

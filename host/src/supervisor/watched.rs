@@ -2,10 +2,11 @@
 //! socket has room nearly always, and would keep the supervisor awake.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::net::Shutdown;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -55,6 +56,11 @@ impl<Out: Serialize, In: DeserializeOwned> Watched<Out, In> {
         self.channel.try_receive()
     }
 
+    /// Sends nothing more, which the peer sees.
+    pub(super) fn shut_down(&self) {
+        let _ = rustix::net::shutdown(&self.channel, Shutdown::Write);
+    }
+
     fn watch_for_room(&mut self, for_room: bool) {
         if std::mem::replace(&mut self.for_room, for_room) != for_room {
             self.watch();
@@ -66,5 +72,11 @@ impl<Out: Serialize, In: DeserializeOwned> Watched<Out, In> {
         flags.set(EventFlags::OUT, self.for_room);
         // It is in the set, and stays there.
         let _ = epoll::modify(&self.epoll, &self.channel, EventData::new_u64(self.token), flags);
+    }
+}
+
+impl<Out, In> AsFd for Watched<Out, In> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
     }
 }

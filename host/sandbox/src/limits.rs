@@ -66,16 +66,16 @@ impl CpuTimer {
         let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         let used = Duration::try_from(used).unwrap_or_default();
         // A limit below one microsecond would switch the timer off.
-        let limit = limit.saturating_sub(used).max(Duration::from_micros(1));
-        let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
-        let value = libc::timeval { tv_sec: seconds, tv_usec: i64::from(limit.subsec_micros()) };
+        let left = limit.saturating_sub(used).max(Duration::from_micros(1));
+        let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
+        let value = libc::timeval { tv_sec: seconds, tv_usec: i64::from(left.subsec_micros()) };
         let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
         let timer = libc::itimerval { it_interval: never, it_value: value };
         // SAFETY: the pointers are valid; a null old value is allowed.
         if unsafe { libc::setitimer(libc::ITIMER_PROF, &raw const timer, std::ptr::null_mut()) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        // The process may have used some time already, hence two seconds more.
+        // This one counts from the beginning, too, and has to come after the exact one: hence two seconds more.
         set(Resource::Cpu, limit.as_secs().saturating_add(2))
     }
 }

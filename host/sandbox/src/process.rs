@@ -104,6 +104,16 @@ impl Processors {
         }
     }
 
+    /// Moves a child to this processor, which is free as long as this process sleeps.
+    pub fn fetch_child(&self, child: i32) {
+        let (Some(all), Some(child)) = (&self.0, Pid::from_raw(child)) else { return };
+        let mut own = CpuSet::new();
+        own.set(rustix::thread::sched_getcpu());
+        if rustix::thread::sched_setaffinity(Some(child), &own).is_ok() {
+            let _ = rustix::thread::sched_setaffinity(Some(child), all);
+        }
+    }
+
     /// In a process whose parent was being moved when it was forked: it may run on all of them as well.
     pub fn restore(&self) {
         if let Some(all) = &self.0 {

@@ -10,11 +10,15 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use wasmproc_sandbox::{self as sandbox, Fork, Layer, Layers, Missing, Namespace, Threads, Walls};
 
 use crate::wire::Channel;
 use crate::wire::init::{FromInit, ToInit};
 use crate::zygote::Surroundings;
+
+/// Longer than a run takes to begin.
+const BEGUN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Goes from the doorstep into the run's namespaces. Only the process that is to be init returns.
 pub(super) fn enter_namespaces(
@@ -43,6 +47,7 @@ pub(super) fn enter_namespaces(
         let threads = Threads::of_this_process(&surroundings.procfs);
         if let Fork::Parent { pidfd, .. } = sandbox::clone_process(&threads, true, 0)? {
             let _ = control.send(&FromInit::Born, &[pidfd.as_fd()]);
+            stay_out_of_the_way(control);
             sandbox::exit_now(0);
         }
     } else {
@@ -59,6 +64,13 @@ pub(super) fn enter_namespaces(
         }
     }
     Ok(walls)
+}
+
+/// Waits to be killed by the supervisor when that has nothing else to do, or for it to be gone. A process that ends keeps
+/// its processor from others while its memory is given back, and init is on the same one.
+fn stay_out_of_the_way(control: &Channel<FromInit, ToInit>) {
+    let mut polled = [PollFd::new(control, PollFlags::RDHUP)];
+    let _ = rustix::event::poll(&mut polled, Some(&BEGUN));
 }
 
 /// The version of Landlock that this machine has.

@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use wasmproc_sandbox::{
-    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, Processors, Session, Threads, Walls, seccomp,
+    self as sandbox, Fork, Identity, Layer, Layers, Missing, Namespace, OldRoot, Processors, Session, Threads,
+    WaitStatus, Walls, seccomp,
 };
 
 use crate::cause::exit_code;
@@ -32,6 +33,8 @@ use crate::zygote::{self, Surroundings};
 mod doorstep;
 mod signals;
 
+/// How long to wait in order to look.
+const NOT_AT_ALL: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// A zygote that dies this often in [`CRASH_WINDOW`] is not started again.
 const MAX_CRASHES: usize = 5;
 const CRASH_WINDOW: Duration = Duration::from_secs(1);
@@ -67,6 +70,10 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Pr
     let zygote = NewZygote::fork(&threads, &surroundings)?;
     processors.move_child(zygote.pid);
     let network = doorstep::enter_network(&mut walls, without, &surroundings)?;
+    if !wire::is_readable(control, NOT_AT_ALL) {
+        // The zygote may have taken the supervisor's processor, and can have this one while init waits.
+        processors.fetch_child(zygote.pid);
+    }
     // Only now, because a supervisor may start init before it knows what to tell it.
     let Ok(Some((ToInit::Setup(setup), descriptors))) = control.receive() else { return Ok(()) };
     let mut given = Given::take(&setup, descriptors)?;
@@ -76,14 +83,13 @@ fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Pr
     }
     let joining = Joining { network, cgroup: given.cgroup.take() };
     let mut run = Run::new(walls, without, surroundings, session, threads, setup, given)?;
-    run.begin(control, &zygote, &joining)?;
+    let old_root = run.begin(control, &zygote, &joining)?;
+    // It loads meanwhile.
+    processors.move_child(zygote.pid);
+    run.confine(old_root)?;
+    // Only now can it be asked for workers.
+    control.send(&FromInit::Zygote { renewed: false }, &[zygote.socket.as_fd()])?;
     drop((zygote, joining));
-    if !without.has(Layer::Seccomp) {
-        // The zygote has one of its own; it starts no later for this one.
-        sandbox::forbid_new_privileges()?;
-        seccomp::report_denied(|_| sandbox::exit_now(exit_code::SIGNAL + libc::SIGSYS as u8))?;
-        seccomp::install(seccomp::Role::Init)?;
-    }
     run.serve(control)
 }
 
@@ -228,23 +234,35 @@ impl Run {
         self.view(&below, read_only)
     }
 
-    /// Tells the supervisor what stands, and the first zygote what the run is.
-    fn begin(&mut self, control: &Channel<FromInit, ToInit>, zygote: &NewZygote, joining: &Joining) -> io::Result<()> {
+    /// Tells the supervisor what stands, and the first zygote what the run is. Returns the host's file tree if init needs it no
+    /// more.
+    fn begin(
+        &mut self,
+        control: &Channel<FromInit, ToInit>,
+        zygote: &NewZygote,
+        joining: &Joining,
+    ) -> io::Result<Option<OldRoot>> {
         let views = self.base_views()?;
         let views: Vec<_> = views.iter().map(AsFd::as_fd).collect();
         control.send(&FromInit::Ready(self.walls.clone()), &views)?;
-        let mut old_root = None;
-        if self.walls.empty_root && self.directories.is_empty() {
-            old_root = Some(sandbox::enter_empty_root()?);
-            self.root_is_empty = true;
-        }
+        self.root_is_empty = self.walls.empty_root && self.directories.is_empty();
+        let old_root = self.root_is_empty.then(sandbox::enter_empty_root).transpose()?;
         self.zygote = zygote.pid;
         self.tell(zygote, joining, false)?;
-        // The zygote loads meanwhile. It can be asked for workers only when its socket is passed on, after this.
+        Ok(old_root)
+    }
+
+    /// Gives up what init needs no more.
+    fn confine(&self, old_root: Option<OldRoot>) -> io::Result<()> {
         if let Some(old_root) = old_root {
             old_root.detach()?;
         }
-        control.send(&FromInit::Zygote { renewed: false }, &[zygote.socket.as_fd()])
+        if self.without.has(Layer::Seccomp) {
+            return Ok(());
+        }
+        sandbox::forbid_new_privileges()?;
+        seccomp::report_denied(|_| sandbox::exit_now(exit_code::SIGNAL + libc::SIGSYS as u8))?;
+        seccomp::install(seccomp::Role::Init)
     }
 
     fn start_zygote(&self, control: &Channel<FromInit, ToInit>, renewed: bool) -> io::Result<i32> {
@@ -367,6 +385,11 @@ impl Run {
             }
             if pid != self.zygote {
                 control.send(&FromInit::Reaped { pid, status, usage }, &[])?;
+                continue;
+            }
+            if status == WaitStatus::Exited(0) {
+                // The supervisor needs none any more.
+                self.zygote = 0;
                 continue;
             }
             let now = Instant::now();

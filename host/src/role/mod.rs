@@ -20,15 +20,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::Timespec;
 use rustix::fd::AsFd;
 use rustix::net::Shutdown;
-use rustix::process::{Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open};
 use wasmproc_sandbox::{Layers, Processors};
 
 use crate::error::{Context, Error, Result};
-use crate::wire::Channel;
 use crate::wire::init::{FromInit, ToInit};
+use crate::wire::{self, Channel};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const OVERRIDE: &str = "WASMPROC_WORKER";
@@ -86,7 +86,8 @@ pub(crate) fn fork_ahead() {
 /// The process that init begins as, a child of this one.
 #[derive(Debug)]
 pub(crate) enum Doorstep {
-    Executed(Child),
+    /// With its pidfd, if that can be had.
+    Executed(Child, Option<OwnedFd>),
     /// By its pidfd.
     Forked(OwnedFd),
 }
@@ -99,22 +100,27 @@ impl Doorstep {
         {
             return Ok(ready);
         }
-        let (ours, theirs) = crate::wire::pair().context(|| "can't make a socket for init".to_owned())?;
-        Ok((ours, Doorstep::Executed(start(Role::Init, theirs, without)?)))
+        let (ours, theirs) = wire::pair().context(|| "can't make a socket for init".to_owned())?;
+        let child = start(Role::Init, theirs, without)?;
+        // Its number may be another's as soon as a host program reaps all children.
+        let pidfd = Pid::from_raw(child.id() as i32).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        Ok((ours, Doorstep::Executed(child, pidfd)))
     }
 
     /// Kills it. One that is dead already is only to be waited for.
     pub(crate) fn kill(&mut self) {
         let _ = match self {
-            Doorstep::Executed(child) => child.kill(),
-            Doorstep::Forked(pidfd) => rustix::process::pidfd_send_signal(pidfd, Signal::KILL).map_err(Into::into),
+            Doorstep::Executed(child, None) => child.kill(),
+            Doorstep::Executed(_, Some(pidfd)) | Doorstep::Forked(pidfd) => {
+                rustix::process::pidfd_send_signal(pidfd, Signal::KILL).map_err(Into::into)
+            }
         };
     }
 
     /// Reaps it. A host program that reaps all children may have been faster.
     pub(crate) fn wait(&mut self) {
         match self {
-            Doorstep::Executed(child) => drop(child.wait()),
+            Doorstep::Executed(child, _) => drop(child.wait()),
             Doorstep::Forked(pidfd) => {
                 let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
             }
@@ -145,7 +151,7 @@ impl Drop for Early {
         let _ = rustix::net::shutdown(&control, Shutdown::Write);
         let mut control: Channel<ToInit, FromInit> = Channel::with_descriptors(control);
         // One that somebody has stopped is not waited for.
-        while is_readable(&control, A_MOMENT)
+        while wire::is_readable(&control, A_MOMENT)
             && let Ok(Some((_, descriptors))) = control.receive()
         {
             for init in descriptors {
@@ -160,12 +166,6 @@ impl Drop for Early {
 
 /// Longer than a doorstep takes on a loaded machine.
 pub(crate) const A_MOMENT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
-
-/// Whether something is there to be received, or nothing more will come.
-pub(crate) fn is_readable(socket: &impl AsFd, timeout: Timespec) -> bool {
-    let mut polled = [PollFd::new(socket, PollFlags::IN)];
-    rustix::event::poll(&mut polled, Some(&timeout)) == Ok(1)
-}
 
 /// Starts this process's worker executable in `role`, with `control` as its control socket.
 pub(crate) fn start(role: Role, control: OwnedFd, without: Layers) -> Result<Child> {

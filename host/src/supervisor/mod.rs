@@ -291,6 +291,8 @@ impl<'a> Supervisor<'a> {
                 Action::Narrow(pid, views) => self.narrow(pid, &views),
                 Action::Tell(worker, message) => drop(self.tell(worker, &message, Vec::new())),
                 Action::Kill(worker) => self.kill(worker),
+                // They end while the last process does.
+                Action::Dismiss => (self.zygote, self.renewed, self.retiring) = (None, None, None),
                 Action::Object(action) => {
                     let consequence = self.memories.act(action);
                     self.follow(consequence);
@@ -357,6 +359,10 @@ impl<'a> Supervisor<'a> {
             FromInit::Failed(message) => return Err(Error::failed(crate::cause::printable(&message)).into()),
             FromInit::Zygote { renewed } => {
                 let socket = descriptors.pop().ok_or_else(|| Error::failed("no descriptor is left for the zygote"))?;
+                if self.init_process.is_some() {
+                    // It has nothing more to do, and now there is a processor without work.
+                    self.doorstep.kill();
+                }
                 let token = if renewed { RENEWED } else { ZYGOTE };
                 let zygote = Watched::new(&self.epoll, Channel::with_descriptors(socket), token)
                     .context(|| "can't watch the zygote".to_owned())?;
@@ -434,16 +440,15 @@ impl<'a> Supervisor<'a> {
     fn tear_down(&mut self) {
         self.workers.kill_all();
         self.hear_of_init();
-        match &self.init_process {
-            Some(init) => {
-                // Zygotes end by themselves, beside init: it would end them only after it has given back what it had.
-                (self.zygote, self.renewed, self.retiring) = (None, None, None);
-                // The kernel ends the namespace with its first process.
-                let _ = rustix::process::pidfd_send_signal(init, rustix::process::Signal::KILL);
-                // A host program that reaps all children may have been faster.
-                let _ = rustix::process::waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
-            }
-            None => self.doorstep.kill(),
+        // If it has not become init itself, it ends as well, unless somebody has stopped it.
+        self.doorstep.kill();
+        if let Some(init) = &self.init_process {
+            // Zygotes end by themselves, beside init: it would end them only after it has given back what it had.
+            (self.zygote, self.renewed, self.retiring) = (None, None, None);
+            // The kernel ends the namespace with its first process.
+            let _ = rustix::process::pidfd_send_signal(init, rustix::process::Signal::KILL);
+            // A host program that reaps all children may have been faster.
+            let _ = rustix::process::waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
         }
         self.doorstep.wait();
     }
@@ -455,7 +460,7 @@ impl<'a> Supervisor<'a> {
             // Where the doorstep itself has become init, that ends now, and its socket closes.
             self.init.shut_down();
         }
-        while self.init_process.is_none() && role::is_readable(&self.init, role::A_MOMENT) {
+        while self.init_process.is_none() && wire::is_readable(&self.init, role::A_MOMENT) {
             match self.init.try_receive() {
                 Ok(Received::Message(FromInit::Born, mut descriptors)) => self.init_process = descriptors.pop(),
                 Ok(Received::Message(..) | Received::Empty) => {}

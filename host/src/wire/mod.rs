@@ -16,7 +16,7 @@ mod panics;
 pub(crate) mod worker;
 pub(crate) mod zygote;
 
-pub(crate) use channel::{Channel, Received, is_gone, pair};
+pub(crate) use channel::{Channel, Received, is_gone, is_readable, pair};
 pub(crate) use denied::report_denied;
 pub(crate) use panics::{tell_last, tell_panics};
 

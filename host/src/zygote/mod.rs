@@ -329,19 +329,27 @@ struct Server {
 }
 
 impl Server {
-    /// Forks workers until the supervisor closes the socket.
+    /// Forks workers until the supervisor closes the socket. Who ends in another way is replaced.
     fn serve(mut self) -> ! {
-        let ready = self.control.send(&FromZygote::Ready, &[]);
-        let mut going = ready.is_ok();
-        while going && let Ok(Some((ToZygote::Fork(id), mut descriptors))) = self.control.receive() {
+        let code = match self.answer() {
+            Ok(()) => 0,
+            Err(error) if wire::is_gone(&error) => 0,
+            Err(_) => crate::cause::exit_code::WASMPROC_FAILED,
+        };
+        sandbox::exit_now(code)
+    }
+
+    fn answer(&mut self) -> io::Result<()> {
+        self.control.send(&FromZygote::Ready, &[])?;
+        while let Some((ToZygote::Fork(id), mut descriptors)) = self.control.receive()? {
             let (answer, pidfd) = match descriptors.pop() {
                 Some(socket) => self.fork(id, socket),
                 None => (FromZygote::NotForked { worker: id, reason: "no descriptor is left".to_owned() }, None),
             };
             let descriptors: Vec<_> = pidfd.iter().map(AsFd::as_fd).collect();
-            going = self.control.send(&answer, &descriptors).is_ok();
+            self.control.send(&answer, &descriptors)?;
         }
-        sandbox::exit_now(0)
+        Ok(())
     }
 
     fn fork(&mut self, worker: WorkerId, socket: OwnedFd) -> (FromZygote, Option<OwnedFd>) {

@@ -121,6 +121,17 @@ impl Table {
         self.kill_children(pid, now, actions);
     }
 
+    /// Lets go of what more processes would have been made with, once only the first one is left and has nothing more to do.
+    pub(super) fn dismiss(&mut self, actions: &mut Vec<Action>) {
+        let is_over = |main: &Process| matches!(main.phase, Phase::Draining | Phase::Dying);
+        if self.dismissed || self.processes.len() != 1 || !self.processes.get(&MAIN).is_some_and(is_over) {
+            return;
+        }
+        self.dismissed = true;
+        actions.extend(self.spares.drain(..).map(Action::Kill));
+        actions.push(Action::Dismiss);
+    }
+
     pub(super) fn kill_children(&mut self, pid: Pid, now: Now, actions: &mut Vec<Action>) {
         let children = self.processes.get(&pid).map(|process| process.children.clone()).unwrap_or_default();
         for child in children {

@@ -89,6 +89,8 @@ pub(crate) enum Action {
     Narrow(Pid, Directories),
     Tell(WorkerId, ToWorker),
     Kill(WorkerId),
+    /// Let go of the zygotes: nothing will be forked any more.
+    Dismiss,
     Object(ObjectAction),
     /// Something that the user should know. One line.
     Notice(String),
@@ -184,6 +186,8 @@ pub(crate) struct Table {
     /// Processes waiting for a worker.
     waiting: VecDeque<Pid>,
     wants_spares: bool,
+    /// No process can be started any more.
+    dismissed: bool,
     /// Spares that have died since a worker began.
     lost_spares: u32,
     /// How many processes the run can have before it gives way to others, and how far it does.
@@ -215,6 +219,7 @@ impl Table {
             forking: BTreeSet::new(),
             waiting: VecDeque::new(),
             wants_spares: false,
+            dismissed: false,
             lost_spares: 0,
             few: usize::MAX,
             gives_way: 0,
@@ -266,6 +271,7 @@ impl Table {
                 self.collect_lost(now, &mut actions);
             }
         }
+        self.dismiss(&mut actions);
         actions
     }
 

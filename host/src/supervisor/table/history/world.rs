@@ -34,6 +34,8 @@ pub(super) struct World {
     /// Requests that were not answered yet, from whom, and whether they have to be.
     asked: BTreeMap<u64, (Pid, bool)>,
     ended: BTreeSet<Pid>,
+    /// The zygotes were let go.
+    dismissed: bool,
     finished: bool,
 }
 
@@ -96,6 +98,7 @@ impl World {
             last_request: 0,
             asked: BTreeMap::new(),
             ended: BTreeSet::new(),
+            dismissed: false,
             finished: false,
         };
         let directories = plan().directories.into_iter().map(|view| (view.guest, view.read_only)).collect();
@@ -120,7 +123,14 @@ impl World {
     fn act(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Fork(worker) => assert!(self.forking.insert(worker), "a worker is asked for once"),
+                Action::Fork(worker) => {
+                    assert!(!self.dismissed, "who was let go is not asked");
+                    assert!(self.forking.insert(worker), "a worker is asked for once");
+                }
+                Action::Dismiss => {
+                    assert!(!std::mem::replace(&mut self.dismissed, true), "zygotes are let go once");
+                    self.forking.clear();
+                }
                 Action::Start(worker, start, views) => {
                     check_rights(&start, &views);
                     let to = self.workers.get_mut(&worker).expect("only a living worker is started");

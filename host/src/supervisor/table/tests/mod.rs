@@ -71,6 +71,23 @@ fn spares_that_all_die_are_not_replaced_until_somebody_needs_one() {
 }
 
 #[test]
+fn zygotes_and_spares_go_once_nothing_can_be_started_any_more() {
+    let mut world = World::new(10);
+    world.fork_all();
+    let child = world.spawn(MAIN, false).expect("a child");
+    world.fork_all();
+    world.finish(child, 0, None);
+    assert!(!world.dismissed, "the first process may start more");
+    let worker = world.worker_of(MAIN);
+    world.handle(Event::Said(worker, FromWorker::Finished { code: 0, output: None }));
+    assert!(world.dismissed);
+    let is_spare = |(worker, pid): (&WorkerId, &Option<Pid>)| pid.is_none().then_some(*worker);
+    assert!(world.alive.iter().filter_map(is_spare).all(|spare| world.killed.contains(&spare)));
+    world.reap_killed();
+    assert!(world.forking.is_empty() && world.finished.is_some());
+}
+
+#[test]
 fn a_child_that_watches_its_parent_learns_that_its_main_function_has_returned() {
     let mut world = World::new(10);
     world.fork_all();

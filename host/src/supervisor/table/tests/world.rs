@@ -36,6 +36,8 @@ pub(super) struct World {
     pub(super) notices: Vec<String>,
     /// How far the run has given way.
     pub(super) ways: Vec<u8>,
+    /// There is no zygote any more.
+    pub(super) dismissed: bool,
 }
 
 pub(super) fn plan() -> Plan {
@@ -81,6 +83,7 @@ impl World {
             alarmed: Vec::new(),
             notices: Vec::new(),
             ways: Vec::new(),
+            dismissed: false,
         };
         let actions = world.table.begin(plan(), main_start(Vec::new(), Vec::new(), 2), Duration::ZERO);
         world.act(actions);
@@ -107,6 +110,7 @@ impl World {
                     self.heard.push((pid, message));
                 }
                 Action::RenewZygote => {}
+                Action::Dismiss => self.dismissed = true,
                 Action::GiveWay(steps) => self.ways.push(steps),
                 Action::Object(action) => self.act_on_memory(action),
                 Action::Notice(line) => self.notices.push(line),

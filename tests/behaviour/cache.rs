@@ -238,3 +238,38 @@ fn it_is_known_whose_code_runs_when_it_is_instantiated() {
         assert_eq!(record["manifest"]["runs_at_start"], runs_at_start, "{file}");
     }
 }
+
+/// None of these may keep a run waiting or fill memory.
+#[test]
+fn what_is_no_file_or_too_long_is_compiled_again() {
+    let scratch = Scratch::new();
+    let cache = scratch.at("cache");
+    let spoil: [fn(&Path); 3] = [
+        |file| rustix::fs::mknodat(rustix::fs::CWD, file, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a FIFO"),
+        |file| std::os::unix::fs::symlink("/dev/zero", file).expect("a link"),
+        |file| fs::File::create(file).and_then(|file| file.set_len(20 << 30)).expect("a long file"),
+    ];
+    for spoil in spoil {
+        for which in ["json", "cwasm"] {
+            exits_with_7(&cache);
+            let file = entry(&cache).0.with_extension(which);
+            fs::remove_file(&file).expect("it is there");
+            spoil(&file);
+            exits_with_7(&cache);
+            assert!(was_cached(programs::SDK_EXIT, &cache), "it was put in order");
+        }
+    }
+}
+
+#[test]
+fn a_cache_from_which_nothing_may_be_executed_is_read() {
+    let scratch = Scratch::new();
+    let folder = scratch.folder("cache");
+    let script = format!("mount -t tmpfs -o noexec none {folder} || exit 99; exec \"$@\"");
+    let words = ["unshare", "--map-root-user", "--mount", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_wasmproc")];
+    let ended = Wasmproc::through(&words, ["run", programs::SDK_EXIT, "7"]).cache(&folder).output();
+    if ended.status.code().is_some_and(|code| code == 99 || code == 1) {
+        return skip("no file system can be mounted here");
+    }
+    ended.expect(7);
+}

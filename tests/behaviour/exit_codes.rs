@@ -115,3 +115,31 @@ fn flags_that_make_no_sense_give_125() {
     }
     Wasmproc::new(["frobnicate"]).output().expect(125);
 }
+
+/// What a guest was refused before doesn't hide why it traps.
+#[test]
+fn a_trap_after_refused_memory_is_told_as_what_it_is() {
+    let scratch = crate::harness::Scratch::new();
+    let guest = |end: &str| {
+        format!(
+            "(module (memory (export \"memory\") 1) (func (export \"_start\") \
+             (drop (memory.grow (i32.const 60000))) {end}))"
+        )
+    };
+    let trap = scratch.write("trap.wat", guest("(drop (i32.div_u (i32.const 1) (i32.const 0)))"));
+    let trapped = Wasmproc::run(["--max-memory", "16MiB", &trap]).output().expect(134);
+    assert!(trapped.stderr.contains("divide by zero"), "{trapped:?}");
+    let gives_up = scratch.write("gives_up.wat", guest("unreachable"));
+    Wasmproc::run(["--max-memory", "16MiB", &gives_up]).output().expect(137).complains_of(&["--max-memory"]);
+}
+
+#[test]
+fn functions_have_the_names_that_their_module_gives_them() {
+    let scratch = crate::harness::Scratch::new();
+    let names = "(module (memory (export \"memory\") 1) (func $i (unreachable)) (func $b (call $i)) \
+                 (func $_ZN3foo3barEv (call $b)) (func (export \"_start\") (call $_ZN3foo3barEv)))";
+    let ended = Wasmproc::run([scratch.write("names.wat", names)]).output().expect(134);
+    for name in ["!i\n", "!b\n", "!foo::bar"] {
+        assert!(ended.stderr.contains(name), "{name}: {ended:?}");
+    }
+}

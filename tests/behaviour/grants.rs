@@ -139,3 +139,37 @@ fn a_component_is_granted_by_name() {
     let ended = Wasmproc::run([programs::USES_NUMBERS]).output().expect(1);
     assert!(ended.stderr.contains("--component numbers=FILE"), "{ended:?}");
 }
+
+#[test]
+fn a_grant_through_which_the_cache_can_be_changed_is_told_of() {
+    let scratch = Scratch::new();
+    let cache = scratch.folder("home/cache/wasmproc");
+    symlink(scratch.at("home/cache"), scratch.at("home/link")).expect("a link");
+    scratch.folder("home/work");
+    let run = |flags: &[&str], grant: &str| {
+        Wasmproc::run(flags.iter().chain(&["--dir", grant, programs::SHOW])).cache(&cache).output()
+    };
+    for granted in ["home", "home/cache", "home/cache/wasmproc", ".", "home/link"] {
+        let granted = format!("{}::/data", scratch.at(granted));
+        let told = run(&[], &granted).expect(0);
+        assert!(told.stderr.contains("change the native code") && told.stderr.contains(":ro"), "{told:?}");
+        run(&["--strict"], &granted).expect(125).complains_of(&["--strict", "native code", ":ro"]);
+        run(&["--strict"], &format!("{granted}:ro")).expect(0);
+    }
+    run(&["--strict"], &format!("{}::/data", scratch.at("home/work"))).expect(0);
+}
+
+#[test]
+fn a_read_only_folder_of_a_writable_one_is_told_of() {
+    let tree = tree();
+    let (whole, part) = (tree.at("granted"), tree.at("granted/below"));
+    let run = |flags: &[&str], outer: &str, inner: &str| {
+        Wasmproc::run(flags.iter().chain(&["--dir", outer, "--dir", inner, programs::SHOW])).output()
+    };
+    let (outer, inner) = (format!("{whole}::/data"), format!("{part}::/data/below:ro"));
+    let told = run(&[], &outer, &inner).expect(0);
+    assert!(told.stderr.contains("no read-only") && told.stderr.contains("granted/below"), "{told:?}");
+    run(&["--strict"], &outer, &inner).expect(125).complains_of(&["--strict", "granted/below"]);
+    run(&["--strict"], &format!("{outer}:ro"), &format!("{part}::/data/below")).expect(0);
+    run(&["--strict"], &outer, &format!("{part}::/other:ro")).expect(0);
+}

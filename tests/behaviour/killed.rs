@@ -98,6 +98,32 @@ fn killing_the_zygote_while_it_forks_loses_no_process() {
     assert!(ended.text().ends_with("sum 180300\n"), "{ended:?}");
 }
 
+/// The one that retires ends last, when there is no other any more.
+#[test]
+fn killing_the_better_zygote_before_the_first_has_gone_ends_nothing() {
+    let mut running = Wasmproc::run([programs::SPAWNS_ON_DEMAND]).stdin(Stdio::piped()).start();
+    running.expect_stdout("ready");
+    let answers = |running: &mut Running, number: i32| {
+        running.say(&number.to_string());
+        running.expect_stdout(&format!("{}\n", 2 * number));
+    };
+    (101..115).for_each(|number| answers(&mut running, number));
+    let first = running.process("wasmproc-zygote");
+    let pid = Pid::from_raw(first.pid).expect("not 0");
+    rustix::process::kill_process(pid, Signal::STOP).expect("it is there");
+    (115..117).for_each(|number| answers(&mut running, number));
+    let others = || Process::descendants(running.pid()).into_iter().filter(|process| process.name == first.name);
+    let better = || others().find(|process| *process != first && process.pid != first.pid);
+    eventually("there is a better zygote", || better().is_some());
+    // As long as it takes to be ready at most.
+    std::thread::sleep(Duration::from_millis(500));
+    better().expect("it lives").kill();
+    std::thread::sleep(Duration::from_millis(100));
+    rustix::process::kill_process(pid, Signal::CONT).expect("it is there");
+    (201..211).for_each(|number| answers(&mut running, number));
+    running.end().expect(0);
+}
+
 /// The first zygote makes its engine while its run is still being compiled.
 #[test]
 fn killing_the_zygote_before_there_is_a_run_ends_nothing() {
@@ -263,6 +289,18 @@ fn a_stopped_init_does_not_keep_a_run_from_ending() {
     rustix::process::kill_process(init, Signal::STOP).expect("it is there");
     let ended = running.end().expect(125);
     ended.complains_of(&["init"]);
+}
+
+/// Who is stopped can't see that its supervisor is gone.
+#[test]
+fn killing_a_supervisor_whose_init_is_stopped_leaves_nobody() {
+    let running = Wasmproc::run([programs::SPINS]).start();
+    running.expect_stdout("ready");
+    let init = Pid::from_raw(running.process("wasmproc-init").pid).expect("not 0");
+    rustix::process::kill_process(init, Signal::STOP).expect("it is there");
+    let footprint = Footprint::of(running.pid());
+    running.send(Signal::KILL);
+    footprint.is_gone();
 }
 
 #[test]

@@ -157,3 +157,30 @@ fn a_report_that_cannot_be_written_changes_no_exit_code() {
     let ended = Wasmproc::run(["--report=/nowhere/report", programs::SDK_EXIT, "7"]).output().expect(7);
     ended.complains_of(&["/nowhere/report"]);
 }
+
+/// What a standard stream goes to is not emptied.
+#[test]
+fn a_report_to_a_standard_stream_follows_what_is_there() {
+    let scratch = Scratch::new();
+    let file = scratch.write("log", "from before\n");
+    for stream in ["/dev/stdout", "/dev/stderr"] {
+        let script = format!("exec \"$@\" >> {file} 2>&1");
+        Wasmproc::through_shell(&script, ["run", &format!("--report={stream}"), examples::HELLO]).output().expect(0);
+        let log = std::fs::read_to_string(&file).expect("it is there");
+        assert!(log.starts_with("from before\n") && log.contains("exit code: 0"), "{log}");
+    }
+}
+
+/// A guest can fill it, and nobody else may be kept waiting for that.
+#[test]
+fn a_stderr_that_nobody_reads_keeps_no_run_from_ending() {
+    let scratch = Scratch::new();
+    let script = format!(
+        "rm -f {fifo} && mkfifo {fifo} && exec 3<> {fifo} && head -c 65536 /dev/zero >&3 && exec \"$@\" 2>&3",
+        fifo = scratch.at("fifo")
+    );
+    let trap =
+        scratch.write("trap.wat", "(module (memory (export \"memory\") 1) (func (export \"_start\") unreachable))");
+    Wasmproc::through_shell(&script, ["run", &trap]).output().expect(134);
+    Wasmproc::through_shell(&script, ["run", "--timeout", "500ms", programs::SPINS]).output().expect(124);
+}

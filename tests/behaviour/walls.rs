@@ -417,17 +417,20 @@ fn an_ordinary_user_has_the_same_walls() {
     let scratch = Scratch::new();
     let executable = scratch.copy(EXECUTABLE, "wasmproc");
     let program = scratch.copy(programs::FILES, "guest.wasm");
-    scratch.write("note", "hello");
     let cache = scratch.folder("cache");
-    std::os::unix::fs::chown(&cache, Some(USER), Some(USER)).expect("root may");
+    let data = scratch.folder("data");
+    scratch.write("data/note", "hello");
+    for folder in [&cache, &data] {
+        std::os::unix::fs::chown(folder, Some(USER), Some(USER)).expect("root may");
+    }
     scratch.give_to(USER);
     let (user, group) = (format!("--reuid={USER}"), format!("--regid={USER}"));
     let words = ["setpriv", &user, &group, "--clear-groups", &executable, "run", "--strict"];
-    let grant = format!("{}::/data", scratch.path().display());
+    let grant = format!("{data}::/data");
     let flags = ["--dir", &grant, &program];
     let run = |does: &[&str]| Wasmproc::through(&words, flags.iter().chain(does)).cache(&cache).output();
     assert_eq!(run(&["read", "/data/note"]).expect(0).text(), "hello\n");
     run(&["write", "/data/new", "x"]).expect(0);
-    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(scratch.at("new")).expect("it was written"));
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(scratch.at("data/new")).expect("it was written"));
     assert_eq!(owner, USER);
 }

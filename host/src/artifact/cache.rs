@@ -20,6 +20,8 @@ use super::{Manifest, engine, read_all};
 use crate::error::{Context, Error, Result};
 
 const FOLDER_VARIABLE: &str = "WASMPROC_CACHE_DIR";
+/// Longer than what is known of an artifact, all its imports and exports.
+const MAX_RECORD_BYTES: u64 = 64 << 20;
 
 /// The folder that holds the artifacts of one user.
 #[derive(Debug, Clone)]
@@ -106,6 +108,19 @@ impl Cache {
         Ok(listing.flatten().map(|entry| entry.path()).filter(ours).collect())
     }
 
+    /// Whether somebody who may write to `directory` may write to the cache, or put something else in its place.
+    pub(crate) fn is_within_reach_from(&self, directory: &Path) -> bool {
+        // Names may be links, and one directory may be mounted in several places.
+        let number = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let Some(reached) = number(directory) else { return false };
+        let Ok(folder) = std::path::absolute(&self.folder) else { return false };
+        let real = folder.ancestors().filter_map(|path| fs::canonicalize(path).ok());
+        let leads_here = real.flat_map(|path| path.ancestors().map(number).collect::<Vec<_>>());
+        let folder = number(&folder);
+        leads_here.flatten().any(|above| above == reached)
+            || (folder.is_some() && directory.ancestors().any(|above| number(above) == folder))
+    }
+
     #[cfg(feature = "fuzzing")]
     pub(crate) fn at(folder: &Path) -> Cache {
         Cache { folder: folder.to_owned() }
@@ -114,9 +129,12 @@ impl Cache {
     /// An entry that is whole and ours.
     pub(crate) fn find(&self, key: &str) -> Option<(OwnedFd, Manifest)> {
         self.check_owner().ok()?;
-        let record: Record = serde_json::from_slice(&fs::read(self.path(key, "json")).ok()?).ok()?;
-        let file = File::open(self.path(key, "cwasm")).ok()?;
-        let whole = record.key == key && record.hash == seal(&record.manifest, &file).ok()?;
+        let mut json = Vec::new();
+        open_file(&self.path(key, "json")).ok()?.take(MAX_RECORD_BYTES).read_to_end(&mut json).ok()?;
+        let record: Record = serde_json::from_slice(&json).ok()?;
+        let file = open_file(&self.path(key, "cwasm")).ok()?;
+        let is_long = file.metadata().ok()?.len() == record.manifest.artifact_bytes;
+        let whole = is_long && record.key == key && record.hash == seal(&record.manifest, &file).ok()?;
         whole.then_some((file.into(), record.manifest))
     }
 
@@ -201,11 +219,26 @@ impl Cache {
 }
 
 /// The hash of an entry: of what is known about the artifact, and of the artifact.
-pub(crate) fn seal(manifest: &Manifest, artifact: impl Read) -> io::Result<String> {
+pub(crate) fn seal(manifest: &Manifest, mut artifact: impl Read) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&serde_json::to_vec(manifest)?);
-    hasher.update_reader(artifact)?;
+    // Not on the stack, which may be small.
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        match artifact.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => drop(hasher.update(&piece[..length])),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Opens a file that may be something else, which could keep whoever opens it waiting.
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 fn if_not_found<T>(error: io::Error, otherwise: T) -> io::Result<T> {

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::terminal::Terminal;
 use super::{print_json, print_line};
+use crate::cause::printable;
 use crate::{Artifact, Cache, units};
 
 /// Compile WebAssembly files into the cache, so that their first run starts at once
@@ -46,7 +47,8 @@ impl Compile {
                 false => format!("compiled in {}", units::show_duration(started.elapsed())),
             };
             let (source, native) = (units::show_bytes(source), units::show_bytes(native));
-            print_line(&format!("{}: {source} of WebAssembly, {native} of native code, {how}", file.display()))?;
+            let file = printable(&file.display().to_string());
+            print_line(&format!("{file}: {source} of WebAssembly, {native} of native code, {how}"))?;
         }
         if self.json {
             print_json(&done)?;

@@ -69,7 +69,7 @@ pub(super) fn human(file: &Path, manifest: &Manifest, wit: &str) -> String {
         SourceKind::CoreModule => "a core module, made into a component",
     };
     let size = units::show_bytes(manifest.source_bytes);
-    let mut lines = vec![format!("{}: {kind}, {size}", file.display())];
+    let mut lines = vec![format!("{}: {kind}, {size}", printable(&file.display().to_string()))];
     lines.push(match (manifest.run().is_some(), manifest.entry().is_some()) {
         (true, true) => "runs as a command, and its functions can be started as processes".to_owned(),
         (true, false) => "runs as a command".to_owned(),

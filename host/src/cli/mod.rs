@@ -9,6 +9,7 @@ mod new;
 mod report;
 mod run;
 mod signals;
+mod stderr;
 mod surroundings;
 mod terminal;
 
@@ -94,14 +95,15 @@ pub fn main() -> ExitCode {
         Command::Completions(command) => command.execute(),
         Command::Man(command) => command.execute(),
     };
-    match result {
-        Ok(code) => ExitCode::from(code),
+    let code = match result {
+        Ok(code) => code,
         Err(error) => {
-            terminal::complain(&format!("{error:#}"));
-            let code = error.downcast_ref::<crate::Error>().map_or(exit_code::WASMPROC_FAILED, crate::Error::exit_code);
-            ExitCode::from(code)
+            terminal::complain_of(&error);
+            error.downcast_ref::<crate::Error>().map_or(exit_code::WASMPROC_FAILED, crate::Error::exit_code)
         }
-    }
+    };
+    stderr::finish();
+    ExitCode::from(code)
 }
 
 /// What a command line of `wasmproc run` is understood as; nothing is done. For fuzzing.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::print_line;
+use crate::cause::printable;
 
 /// Make a guest project in Rust that builds and runs at once
 #[derive(Debug, Args)]
@@ -50,7 +51,8 @@ impl New {
                 .and_then(|()| fs::write(&path, content))
                 .with_context(|| format!("can't write {}", path.display()))?;
         }
-        print_line(&format!("made {0}; now: cd {0} && cargo run", folder.display()))?;
+        let folder = printable(&folder.display().to_string());
+        print_line(&format!("made {folder}; now: cd {folder} && cargo run"))?;
         Ok(0)
     }
 }

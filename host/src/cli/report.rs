@@ -1,8 +1,9 @@
 //! The report of a run, for people and for programs.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -28,12 +29,28 @@ impl Destination {
 
 pub(super) fn write(outcome: &Outcome, destination: &Destination) -> Result<()> {
     let text = if destination.json { json(outcome)? } else { human(outcome) };
+    super::stderr::finish();
     if destination.file.as_os_str() == "-" {
         return Ok(std::io::stderr().write_all(text.as_bytes())?);
     }
-    File::create(&destination.file)
+    open(&destination.file)
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("can't write the report to {}", destination.file.display()))
+}
+
+/// Opens a file to be written from its beginning, or goes on in one that a standard stream goes to: opened once more, as
+/// /dev/stdout would be, it would lose what is in it.
+fn open(file: &Path) -> io::Result<File> {
+    if let Ok(named) = fs::metadata(file) {
+        for stream in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
+            let stream = File::from(stream.try_clone_to_owned()?);
+            let goes_to = stream.metadata()?;
+            if (goes_to.dev(), goes_to.ino()) == (named.dev(), named.ino()) {
+                return Ok(stream);
+            }
+        }
+    }
+    File::create(file)
 }
 
 pub(super) fn json(outcome: &Outcome) -> Result<String> {

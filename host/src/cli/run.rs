@@ -126,10 +126,12 @@ impl Run {
         let destination = self.report.clone().map(|file| Destination::new(file, self.json));
         let task = self.task()?;
         let outcome = task.prepare(&mut terminal)?.wait(&mut terminal)?;
+        // From now on signals end the command, whoever doesn't read what it still says.
+        drop(terminal);
         if let Some(destination) = destination {
             // The guest has run; a report that can't be written must not change how it ended.
             if let Err(error) = report::write(&outcome, &destination) {
-                terminal::complain(&format!("{error:#}"));
+                terminal::complain_of(&error);
             }
         }
         Ok(outcome.exit_code())

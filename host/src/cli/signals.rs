@@ -11,7 +11,10 @@ pub(super) const INSPECTING: i32 = libc::SIGQUIT;
 
 /// Signals that arrive as readable bytes.
 #[derive(Debug)]
-pub(super) struct Signals(OwnedFd);
+pub(super) struct Signals {
+    descriptor: OwnedFd,
+    taken_over: libc::sigset_t,
+}
 
 impl Signals {
     /// From now on these signals do nothing by themselves. One that is ignored, as nohup(1) has it, stays ignored.
@@ -28,8 +31,11 @@ impl Signals {
         }
         // SAFETY: the set is valid.
         match unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) } {
-            // SAFETY: the kernel has just opened it for us.
-            descriptor @ 0.. => Ok(Signals(unsafe { OwnedFd::from_raw_fd(descriptor) })),
+            descriptor @ 0.. => {
+                // SAFETY: the kernel has just opened it for us.
+                let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+                Ok(Signals { descriptor, taken_over: set })
+            }
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -40,14 +46,23 @@ impl Signals {
         let mut info: libc::signalfd_siginfo = unsafe { std::mem::zeroed() };
         let size = size_of::<libc::signalfd_siginfo>();
         // SAFETY: the buffer is valid and has this size.
-        let count = unsafe { libc::read(self.0.as_raw_fd(), (&raw mut info).cast(), size) };
+        let count = unsafe { libc::read(self.descriptor.as_raw_fd(), (&raw mut info).cast(), size) };
         (count == size as isize).then_some(info.ssi_signo as u8)
+    }
+}
+
+impl Drop for Signals {
+    /// They do again what they did, but none that has come before.
+    fn drop(&mut self) {
+        while self.take().is_some() {}
+        // SAFETY: the set is valid; a null old set is allowed.
+        unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &raw const self.taken_over, std::ptr::null_mut()) };
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.descriptor.as_fd()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the user sees and says while a command works: stderr and signals.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -8,8 +8,13 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::signals::{INSPECTING, Signals};
+use super::stderr::say;
+use crate::cause::{cut, printable};
 use crate::supervisor::{Attendant, Interruption, ProcessReport, ProcessView};
 use crate::{Cause, Pid, units};
+
+/// Nobody reads more of an error; a parser's may have what it could not read in it.
+const MAX_LINE_BYTES: usize = 4096;
 
 /// The user at the other end of stderr.
 #[derive(Debug)]
@@ -51,7 +56,7 @@ impl Attendant for Terminal {
         let progress = self.progress.get_or_insert_with(|| {
             let bar = ProgressBar::new_spinner().with_elapsed(since);
             bar.set_style(ProgressStyle::default_spinner());
-            bar.set_message(format!("compiling {}", crate::cause::printable(name)));
+            bar.set_message(format!("compiling {}", printable(name)));
             bar
         });
         progress.tick();
@@ -64,7 +69,7 @@ impl Attendant for Terminal {
     }
 
     fn warn(&mut self, message: &str) {
-        complain(&format!("warning: {message}"));
+        complain(&printable(&format!("warning: {message}")));
     }
 
     fn ended(&mut self, process: &ProcessReport) {
@@ -93,7 +98,7 @@ pub(super) fn end(process: &ProcessReport) -> Vec<String> {
     let advice = process.cause.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
     let mut lines = vec![format!("{who} {}{advice}", process.cause)];
     if let Cause::Trapped { backtrace, .. } = &process.cause {
-        lines.extend(backtrace.lines().map(|line| format!("    {}", crate::cause::printable(line))));
+        lines.extend(backtrace.lines().map(|line| format!("    {}", printable(line))));
     }
     lines
 }
@@ -119,15 +124,15 @@ fn line(process: &ProcessView) -> String {
 }
 
 fn who(pid: Pid, name: &str) -> String {
-    format!("process {pid} ({})", crate::cause::printable(name))
+    format!("process {pid} ({})", printable(name))
+}
+
+/// What went wrong, in one line, whatever names are in it.
+pub(super) fn complain_of(error: &anyhow::Error) {
+    complain(&cut(printable(&format!("{error:#}")), MAX_LINE_BYTES));
 }
 
 /// One line on stderr that says who says it.
 pub(super) fn complain(message: &str) {
     say(&format!("wasmproc: {message}"));
-}
-
-fn say(line: &str) {
-    // Nobody can be told that stderr is closed.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -9,8 +9,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use wasmproc_sandbox::{self as sandbox, Fork, Layer, Layers, Missing, Namespace, Threads, Walls};
 
 use crate::wire::Channel;
@@ -18,7 +18,7 @@ use crate::wire::init::{FromInit, ToInit};
 use crate::zygote::Surroundings;
 
 /// Longer than a run takes to begin.
-const BEGUN: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+const BEGUN: Duration = Duration::from_millis(50);
 
 /// Goes from the doorstep into the run's namespaces. Only the process that is to be init returns.
 pub(super) fn enter_namespaces(
@@ -47,7 +47,7 @@ pub(super) fn enter_namespaces(
         let threads = Threads::of_this_process(&surroundings.procfs);
         if let Fork::Parent { pidfd, .. } = sandbox::clone_process(&threads, true, 0)? {
             let _ = control.send(&FromInit::Born, &[pidfd.as_fd()]);
-            stay_out_of_the_way(control);
+            stay_out_of_the_way();
             sandbox::exit_now(0);
         }
     } else {
@@ -66,11 +66,13 @@ pub(super) fn enter_namespaces(
     Ok(walls)
 }
 
-/// Waits to be killed by the supervisor when that has nothing else to do, or for it to be gone. A process that ends keeps
-/// its processor from others while its memory is given back, and init is on the same one.
-fn stay_out_of_the_way(control: &Channel<FromInit, ToInit>) {
-    let mut polled = [PollFd::new(control, PollFlags::RDHUP)];
-    let _ = rustix::event::poll(&mut polled, Some(&BEGUN));
+/// Waits to be killed by the supervisor when that has nothing else to do. A process that ends keeps its processor from
+/// others while its memory is given back, and init is on the same one.
+fn stay_out_of_the_way() {
+    // Whoever stops it is not to keep it for longer than the supervisor lives, nor init's socket open.
+    let _ = sandbox::die_with_parent();
+    let _ = sandbox::close_from(0);
+    std::thread::sleep(BEGUN);
 }
 
 /// The version of Landlock that this machine has.

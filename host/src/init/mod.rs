@@ -44,11 +44,20 @@ const RESTART_PAUSE: Duration = Duration::from_millis(20);
 /// How long the kernel wants to hear nothing more of how far sessions give way: a tenth of a second.
 const WAY_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 110_000_000 };
 
+/// What init's parent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Supervisor {
+    /// Its first thread, which ends when it does.
+    Command,
+    /// Some thread of a program that may go on without that.
+    Program,
+}
+
 /// The life of init, beginning on the doorstep. `without` has layers of the sandbox to leave out, to see that others hold.
-pub(crate) fn main(control: OwnedFd, without: Layers, processors: Processors) -> ! {
+pub(crate) fn main(control: OwnedFd, without: Layers, processors: Processors, supervisor: Supervisor) -> ! {
     wire::tell_panics(control.as_raw_fd(), FromInit::Failed);
     let mut control: Channel<FromInit, ToInit> = Channel::with_descriptors(control);
-    match live(&mut control, without, processors) {
+    match live(&mut control, without, processors, supervisor) {
         Ok(()) => sandbox::exit_now(0),
         Err(error) => {
             let _ = control.send(&FromInit::Failed(format!("the run's sandbox can't be set up: {error}")), &[]);
@@ -57,12 +66,21 @@ pub(crate) fn main(control: OwnedFd, without: Layers, processors: Processors) ->
     }
 }
 
-fn live(control: &mut Channel<FromInit, ToInit>, without: Layers, processors: Processors) -> io::Result<()> {
+fn live(
+    control: &mut Channel<FromInit, ToInit>,
+    without: Layers,
+    processors: Processors,
+    supervisor: Supervisor,
+) -> io::Result<()> {
     sandbox::require_kernel()?;
     signals::ignore_all_but_child()?;
     let surroundings = Surroundings::find()?;
     let mut walls = doorstep::enter_namespaces(control, without, &surroundings)?;
     sandbox::set_process_name(c"wasmproc-init")?;
+    if supervisor == Supervisor::Command {
+        // Who is stopped doesn't see a socket close.
+        sandbox::die_with_parent()?;
+    }
     processors.restore();
     let session = Session::begin(&surroundings.procfs);
     let threads = Threads::of_this_process(&surroundings.procfs);
@@ -388,7 +406,7 @@ impl Run {
                 continue;
             }
             if status == WaitStatus::Exited(0) {
-                // The supervisor needs none any more.
+                // It was dismissed.
                 self.zygote = 0;
                 continue;
             }

@@ -199,6 +199,7 @@ impl Site {
             list_processes: false,
             doorstep: Early::start(options.without.into_iter().collect())?,
             cgroup: None,
+            exposed: Vec::new(),
         })
     }
 }

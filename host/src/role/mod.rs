@@ -73,7 +73,9 @@ pub fn init() {
     let control = unsafe { OwnedFd::from_raw_fd(0) };
     let without = arguments.next().and_then(|names| Some(Layers::named(names.to_str()?))).unwrap_or_default();
     match role {
-        Role::Init => crate::init::main(control, without, Processors::of_this_process()),
+        Role::Init => {
+            crate::init::main(control, without, Processors::of_this_process(), crate::init::Supervisor::Program)
+        }
         Role::Compiler => crate::artifact::compiler_main(control),
     }
 }
@@ -120,8 +122,8 @@ impl Doorstep {
     /// Reaps it. A host program that reaps all children may have been faster.
     pub(crate) fn wait(&mut self) {
         match self {
-            Doorstep::Executed(child, _) => drop(child.wait()),
-            Doorstep::Forked(pidfd) => {
+            Doorstep::Executed(child, None) => drop(child.wait()),
+            Doorstep::Executed(_, Some(pidfd)) | Doorstep::Forked(pidfd) => {
                 let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
             }
         }

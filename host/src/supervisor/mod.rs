@@ -27,7 +27,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
-use wasmproc_sandbox::{Cgroup, Usage, WaitStatus, Walls};
+use wasmproc_sandbox::{Cgroup, Missing, Usage, WaitStatus, Walls};
 
 pub use attendant::{Attendant, Interruption};
 pub use controller::Controller;
@@ -71,6 +71,8 @@ pub(crate) struct Ingredients {
     pub(crate) list_processes: bool,
     pub(crate) doorstep: Early,
     pub(crate) cgroup: Option<Cgroup>,
+    /// What the grants leave without a wall.
+    pub(crate) exposed: Vec<Missing>,
 }
 
 /// Why a run broke off.
@@ -134,6 +136,7 @@ pub(crate) struct Supervisor<'a> {
     recorder: Recorder,
     /// Last, so that it goes when everybody in it is gone.
     cgroup: Option<Cgroup>,
+    exposed: Vec<Missing>,
     /// Processes that the kernel has killed for the memory of all of them, as far as their deaths are told.
     memory_kills: u64,
     /// Since when no end was told, although all processes are being killed.
@@ -172,7 +175,11 @@ impl<'a> Supervisor<'a> {
             descriptors.push(cgroup.entrance().context(|| "the run's cgroup can't be entered".to_owned())?);
         }
         descriptors.extend(ingredients.artifacts);
-        init.post(&ToInit::Setup(ingredients.setup), descriptors).context(|| "init does not listen".to_owned())?;
+        match init.post(&ToInit::Setup(ingredients.setup), descriptors) {
+            // It is heard below why it is gone.
+            Err(error) if !wire::is_gone(&error) => return Err(error).context(|| "init can't be told".to_owned()),
+            _ => {}
+        }
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "can't make an epoll set".to_owned())?;
         let epoll = Rc::new(epoll);
         let init = Watched::new(&epoll, init, INIT).context(|| "can't watch init".to_owned())?;
@@ -202,6 +209,7 @@ impl<'a> Supervisor<'a> {
             stopped_by: None,
             recorder: Recorder::new(ingredients.list_processes),
             cgroup: ingredients.cgroup,
+            exposed: ingredients.exposed,
             memory_kills: 0,
             silent_since: None,
             broken: None,
@@ -291,8 +299,7 @@ impl<'a> Supervisor<'a> {
                 Action::Narrow(pid, views) => self.narrow(pid, &views),
                 Action::Tell(worker, message) => drop(self.tell(worker, &message, Vec::new())),
                 Action::Kill(worker) => self.kill(worker),
-                // They end while the last process does.
-                Action::Dismiss => (self.zygote, self.renewed, self.retiring) = (None, None, None),
+                Action::Dismiss => self.dismiss_zygotes(),
                 Action::Object(action) => {
                     let consequence = self.memories.act(action);
                     self.follow(consequence);
@@ -392,6 +399,7 @@ impl<'a> Supervisor<'a> {
             walls.cgroup = cgroup.controllers().iter().map(|name| (*name).to_owned()).collect();
             walls.missing.extend_from_slice(cgroup.missing());
         }
+        walls.missing.append(&mut self.exposed);
         if let Some(warning) = walls.warning() {
             if self.strict {
                 return Err(Error::failed(format!("--strict: {warning}")).into());

@@ -87,6 +87,16 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Lets go of all zygotes, which end while the last process does.
+    pub(super) fn dismiss_zygotes(&mut self) {
+        for zygote in [&mut self.zygote, &mut self.renewed, &mut self.retiring] {
+            if let Some(mut zygote) = zygote.take() {
+                // One that doesn't read it sees its socket close, and is replaced for nothing.
+                let _ = zygote.post(&ToZygote::Dismiss, Vec::new());
+            }
+        }
+    }
+
     pub(super) fn zygote_mut(&mut self, which: Which) -> &mut Option<Zygote> {
         match which {
             Which::Present => &mut self.zygote,

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use wasmproc_sandbox::{Cgroup, CgroupLimits, ProcessLimits};
+use wasmproc_sandbox::{Cgroup, CgroupLimits, Missing, ProcessLimits};
 
 use super::Task;
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Cache};
 use crate::error::{Context, Error, Result};
 use crate::role::Early;
 use crate::supervisor::{self, Component, Ingredients, Limits, Plan, View};
@@ -46,6 +46,42 @@ impl Task {
         self.directories.iter().map(grant).collect()
     }
 
+    /// What is granted to be written to although something else relies on it.
+    fn exposed(&self, grants: &[Grant]) -> Vec<Missing> {
+        let guests = || self.directories.iter().map(|(_, guest)| supervisor::guest_path(guest).unwrap_or_default());
+        let named = || grants.iter().zip(guests());
+        let writable = |(grant, guest)| match grant {
+            &Grant::Host { ref path, read_only: false } => Some((path, guest)),
+            _ => None,
+        };
+        let writable = || named().filter_map(writable);
+        let mut exposed = Vec::new();
+        for (inner, inner_guest) in named() {
+            let Grant::Host { path: inner, read_only: true } = inner else { continue };
+            // The guest finds the inner one by its name, and as a part of the outer one.
+            let contains = |outer: &Path, guest: &str| inner.starts_with(outer) && inner_guest.starts_with(guest);
+            let outer = writable().find(|(outer, guest)| contains(outer, guest)).map(|(outer, _)| outer.display());
+            exposed.extend(outer.map(|outer| Missing {
+                layer: format!("read-only {}", inner.display()),
+                reason: format!("the guest can write to it as a part of {outer}"),
+                remedy: format!("grant {outer} with :ro, or only folders of it"),
+            }));
+        }
+        let cache = Cache::of_user().ok();
+        let reached = |cache: &Cache| writable().map(|(path, _)| path).find(|path| cache.is_within_reach_from(path));
+        if let Some((cache, path)) = cache.and_then(|cache| reached(&cache).map(|path| (cache, path.display()))) {
+            exposed.push(Missing {
+                layer: "wall around the cache".to_owned(),
+                reason: format!(
+                    "by {path} the guest can change the native code in {}, which other runs execute",
+                    cache.folder().display()
+                ),
+                remedy: format!("grant {path} with :ro, or a folder beside the cache"),
+            });
+        }
+        exposed
+    }
+
     fn stdio(&self) -> Result<[OwnedFd; 3]> {
         let own = (std::io::stdin(), std::io::stdout(), std::io::stderr());
         let own = [own.0.as_fd(), own.1.as_fd(), own.2.as_fd()];
@@ -75,6 +111,7 @@ impl Task {
         start.directories = directories.iter().map(|view| (view.guest.clone(), view.read_only)).collect();
         let files = artifacts.iter().map(|artifact| artifact.file.try_clone()).collect::<std::io::Result<Vec<_>>>();
         let grants = self.grants()?;
+        let exposed = self.exposed(&grants);
         Ok(Ingredients {
             setup: Setup {
                 grants,
@@ -121,6 +158,7 @@ impl Task {
             list_processes: self.list_processes,
             doorstep,
             cgroup: self.own_cgroup()?,
+            exposed,
         })
     }
 

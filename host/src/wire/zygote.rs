@@ -20,6 +20,8 @@ pub(crate) enum ToZygote {
     Directories,
     /// Fork a worker whose control socket is the descriptor.
     Fork(WorkerId),
+    /// End: nothing will be forked any more.
+    Dismiss,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

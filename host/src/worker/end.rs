@@ -1,6 +1,6 @@
 //! How an instance ended, as its worker sees it.
 
-use wasmtime::WasmBacktrace;
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::host::Host;
@@ -55,7 +55,9 @@ pub(super) fn of_error(error: &wasmtime::Error, host: &Host) -> End {
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return End::Finished { code: *code as u8, output: None };
     }
-    if host.limiter.denied() {
+    // A program that gets no memory ends itself so; what else it traps for has another reason.
+    let gave_up = error.downcast_ref::<Trap>().is_none_or(|trap| *trap == Trap::UnreachableCodeReached);
+    if gave_up && host.limiter.denied() {
         return End::OutOfMemory;
     }
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(backtrace).unwrap_or_default();
@@ -63,11 +65,28 @@ pub(super) fn of_error(error: &wasmtime::Error, host: &Host) -> End {
     End::Trapped { message: cut(message), backtrace: cut(backtrace) }
 }
 
-/// One function a line, without the heading.
+/// One function a line.
 fn backtrace(backtrace: &WasmBacktrace) -> String {
-    let text = backtrace.to_string();
-    let frames = text.lines().skip_while(|line| !line.trim_start().starts_with("0:"));
-    frames.map(str::trim).collect::<Vec<_>>().join("\n")
+    let line = |(number, frame): (usize, &FrameInfo)| {
+        let offset = frame.module_offset().map(|offset| format!("{offset:#8x} - ")).unwrap_or_default();
+        let module = frame.module().name().unwrap_or("<unknown>");
+        let function = match frame.func_name() {
+            Some(name) => readable(name),
+            None => format!("<wasm function {}>", frame.func_index()),
+        };
+        format!("{number}: {offset}{module}!{function}")
+    };
+    backtrace.frames().iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The name that a function has in its source, if it is one of Rust's or C++'s. (wasmtime would take any name for a type of
+/// C++, of which `i` is one.)
+fn readable(name: &str) -> String {
+    if let Ok(rust) = rustc_demangle::try_demangle(name) {
+        return rust.to_string();
+    }
+    let mangled = name.starts_with("_Z").then(|| cpp_demangle::Symbol::new(name).ok()).flatten();
+    mangled.and_then(|symbol| symbol.demangle().ok()).unwrap_or_else(|| name.to_owned())
 }
 
 pub(super) fn cut(text: String) -> String {

@@ -300,7 +300,8 @@ fn map(engine: &Engine, artifact: &OwnedFd, descriptors: Option<&OwnedFd>) -> wa
         // behind the same walls as what they contain. The file is private to the user or a memory file of ours.
         let component = unsafe { Component::deserialize_file(engine, Path::new(&name)) };
         rustix::process::chdir(c"/")?;
-        return with_images(component?);
+        // What lies where nothing may be executed from can still be read.
+        return component.map_or_else(|_| read(engine, artifact), with_images);
     }
     read(engine, artifact)
 }
@@ -329,27 +330,28 @@ struct Server {
 }
 
 impl Server {
-    /// Forks workers until the supervisor closes the socket. Who ends in another way is replaced.
+    /// Forks workers until the supervisor lets go. Who ends in another way than by dismissal is replaced.
     fn serve(mut self) -> ! {
-        let code = match self.answer() {
-            Ok(()) => 0,
-            Err(error) if wire::is_gone(&error) => 0,
-            Err(_) => crate::cause::exit_code::WASMPROC_FAILED,
-        };
-        sandbox::exit_now(code)
+        let is_dismissed = self.answer().unwrap_or(false);
+        sandbox::exit_now(if is_dismissed { 0 } else { crate::cause::exit_code::WASMPROC_FAILED })
     }
 
-    fn answer(&mut self) -> io::Result<()> {
+    /// Answers until it is dismissed or nobody asks any more; says which.
+    fn answer(&mut self) -> io::Result<bool> {
         self.control.send(&FromZygote::Ready, &[])?;
-        while let Some((ToZygote::Fork(id), mut descriptors)) = self.control.receive()? {
-            let (answer, pidfd) = match descriptors.pop() {
+        loop {
+            let (id, socket) = match self.control.receive()? {
+                Some((ToZygote::Fork(id), mut descriptors)) => (id, descriptors.pop()),
+                Some((ToZygote::Dismiss, _)) => return Ok(true),
+                _ => return Ok(false),
+            };
+            let (answer, pidfd) = match socket {
                 Some(socket) => self.fork(id, socket),
                 None => (FromZygote::NotForked { worker: id, reason: "no descriptor is left".to_owned() }, None),
             };
             let descriptors: Vec<_> = pidfd.iter().map(AsFd::as_fd).collect();
             self.control.send(&answer, &descriptors)?;
         }
-        Ok(())
     }
 
     fn fork(&mut self, worker: WorkerId, socket: OwnedFd) -> (FromZygote, Option<OwnedFd>) {

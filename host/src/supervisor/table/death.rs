@@ -193,7 +193,8 @@ impl Table {
         let Some(process) = self.processes.get(&pid) else { return };
         if process.phase == Phase::Running {
             // It died without a last word.
-            self.end_badly(pid, cause_of(status), now, actions);
+            let is_timed = process.plan.cpu_time.is_some();
+            self.end_badly(pid, cause_of(status, is_timed), now, actions);
         }
         self.settle(pid, now, actions);
     }
@@ -314,9 +315,9 @@ pub(super) fn long_bytes(output: &[u8]) -> u64 {
 }
 
 /// The cause of a death without a last word.
-fn cause_of(status: WaitStatus) -> Cause {
+fn cause_of(status: WaitStatus, is_timed: bool) -> Cause {
     match status {
-        WaitStatus::Signaled(CpuTimer::SIGNAL | CpuTimer::COARSE_SIGNAL) => Cause::CpuTime,
+        WaitStatus::Signaled(CpuTimer::SIGNAL | CpuTimer::COARSE_SIGNAL) if is_timed => Cause::CpuTime,
         WaitStatus::Signaled(signal) => Cause::Signaled(signal),
         WaitStatus::Exited(code) => Cause::Failed(format!("its worker ended with code {code} and no explanation")),
     }

@@ -147,3 +147,14 @@ fn cargo(project: &Path, arguments: &[&str]) -> Wasmproc {
     let command = Wasmproc::through(&words, arguments).current_dir(project).stdin(Stdio::null());
     command.env("CARGO_TARGET_DIR", target).watchdog(Duration::from_secs(600))
 }
+
+#[test]
+fn a_file_that_cannot_be_compiled_keeps_no_other_from_it() {
+    let scratch = Scratch::new();
+    let files = ["/nowhere.wasm", programs::SDK_EXIT];
+    let ended =
+        Wasmproc::new(["compile", "--json"].iter().chain(&files)).cache(scratch.at("cache")).output().expect(127);
+    ended.complains_of(&["/nowhere.wasm"]);
+    let done: serde_json::Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+    assert_eq!(done.as_array().map(Vec::len), Some(1), "{done}");
+}

@@ -115,8 +115,13 @@ fn unshare(flags: UnshareFlags) -> io::Result<()> {
 }
 
 fn refused(namespace: Namespace, error: &io::Error) -> Missing {
+    let sysctl = match namespace {
+        Namespace::Mount => "mnt",
+        other => other.name(),
+    };
+    let raise = format!("raise the sysctl user.max_{sysctl}_namespaces");
     let remedy = match error.raw_os_error() {
-        Some(libc::ENOSPC) => "raise the sysctl user.max_user_namespaces",
+        Some(libc::ENOSPC) => &raise,
         Some(libc::EUSERS) => "too many namespaces are nested: run it further outside",
         _ if namespace == Namespace::User => {
             "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1 or \

@@ -82,16 +82,19 @@ impl Cache {
     /// Removes everything in it and says how many bytes that were.
     pub fn clear(&self) -> Result<u64> {
         let mut freed = 0;
+        let mut stays = None;
         for file in self.files()? {
-            freed += fs::metadata(&file).map_or(0, |metadata| metadata.len());
+            let bytes = fs::metadata(&file).map_or(0, |metadata| metadata.len());
             match fs::remove_file(&file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(error).context(|| format!("can't remove {}", file.display()));
-                }
-                _ => {}
+                Ok(()) => freed += bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => stays = Some((file, error)),
             }
         }
-        Ok(freed)
+        match stays {
+            Some((file, error)) => Err(error).context(|| format!("can't remove {}", file.display())),
+            None => Ok(freed),
+        }
     }
 
     /// Our files in the folder, and no others that somebody may keep there.

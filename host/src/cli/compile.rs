@@ -6,10 +6,10 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Args;
 
-use super::terminal::Terminal;
+use super::terminal::{Terminal, complain_of};
 use super::{print_json, print_line};
 use crate::cause::printable;
-use crate::{Artifact, Cache, units};
+use crate::{Artifact, Cache, ErrorKind, units};
 
 /// Compile WebAssembly files into the cache, so that their first run starts at once
 #[derive(Debug, Args)]
@@ -27,10 +27,19 @@ impl Compile {
     pub(super) fn execute(self) -> Result<u8> {
         let cache = Cache::of_user()?;
         let mut terminal = Terminal::with_signals()?;
-        let mut done = Vec::new();
+        let (mut done, mut code) = (Vec::new(), 0);
         for file in &self.files {
             let started = Instant::now();
-            let artifact = Artifact::of_file(file, Some(&cache), &mut terminal)?;
+            let artifact = match Artifact::of_file(file, Some(&cache), &mut terminal) {
+                Ok(artifact) => artifact,
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted(_)) => return Err(error.into()),
+                Err(error) => {
+                    // The others are compiled all the same.
+                    code = if code == 0 { error.exit_code() } else { code };
+                    complain_of(&error.into());
+                    continue;
+                }
+            };
             let (source, native) = (artifact.manifest.source_bytes, artifact.manifest.artifact_bytes);
             if self.json {
                 done.push(serde_json::json!({
@@ -53,6 +62,6 @@ impl Compile {
         if self.json {
             print_json(&done)?;
         }
-        Ok(0)
+        Ok(code)
     }
 }

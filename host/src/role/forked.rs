@@ -91,7 +91,9 @@ fn set_signal_mask(mask: &libc::sigset_t) -> libc::sigset_t {
 
 /// What executing a role would have done for it: its descriptors and its folder.
 fn become_role(control: OwnedFd) -> OwnedFd {
-    let nothing = rustix::fs::open(c"/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    // Init says so itself if it isn't there.
+    let nothing = rustix::fs::open(c"/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .or_else(|_| rustix::io::dup(&control));
     let placed = sandbox::place(control, 0).is_ok()
         && nothing.is_ok_and(|nothing| sandbox::place(nothing, 1).is_ok())
         && sandbox::close_from(3).is_ok()

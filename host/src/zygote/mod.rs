@@ -40,7 +40,8 @@ const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 
 impl Surroundings {
     pub(crate) fn find() -> io::Result<Surroundings> {
-        let nothing = rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let nothing = rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| io::Error::new(error.kind(), format!("/dev/null: {error}")))?;
         let has_huge_pages = !fs::read_to_string(HUGE_PAGES).is_ok_and(|setting| setting.contains("[never]"));
         Ok(Surroundings { procfs: Procfs::of_host(), nothing, has_huge_pages })
     }

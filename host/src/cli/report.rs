@@ -43,9 +43,8 @@ pub(super) fn write(outcome: &Outcome, destination: &Destination) -> Result<()> 
 fn open(file: &Path) -> io::Result<File> {
     if let Ok(named) = fs::metadata(file) {
         for stream in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
-            let stream = File::from(stream.try_clone_to_owned()?);
-            let goes_to = stream.metadata()?;
-            if (goes_to.dev(), goes_to.ino()) == (named.dev(), named.ino()) {
+            let Ok(stream) = stream.try_clone_to_owned().map(File::from) else { continue };
+            if stream.metadata().is_ok_and(|open| (open.dev(), open.ino()) == (named.dev(), named.ino())) {
                 return Ok(stream);
             }
         }

@@ -136,8 +136,8 @@ impl Cache {
         open_file(&self.path(key, "json")).ok()?.take(MAX_RECORD_BYTES).read_to_end(&mut json).ok()?;
         let record: Record = serde_json::from_slice(&json).ok()?;
         let file = open_file(&self.path(key, "cwasm")).ok()?;
-        let is_long = file.metadata().ok()?.len() == record.manifest.artifact_bytes;
-        let whole = is_long && record.key == key && record.hash == seal(&record.manifest, &file).ok()?;
+        let has_length = file.metadata().ok()?.len() == record.manifest.artifact_bytes;
+        let whole = has_length && record.key == key && record.hash == seal(&record.manifest, &file).ok()?;
         whole.then_some((file.into(), record.manifest))
     }
 

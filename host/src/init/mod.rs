@@ -46,18 +46,18 @@ const WAY_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 110_000_000 };
 
 /// What init's parent is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Supervisor {
-    /// Its first thread, which ends when it does.
+pub(crate) enum Parent {
+    /// The first thread of the command, which ends when that does.
     Command,
-    /// Some thread of a program that may go on without that.
+    /// Some thread of a program that embeds the library and may go on without it.
     Program,
 }
 
 /// The life of init, beginning on the doorstep. `without` has layers of the sandbox to leave out, to see that others hold.
-pub(crate) fn main(control: OwnedFd, without: Layers, processors: Processors, supervisor: Supervisor) -> ! {
+pub(crate) fn main(control: OwnedFd, without: Layers, processors: Processors, parent: Parent) -> ! {
     wire::tell_panics(control.as_raw_fd(), FromInit::Failed);
     let mut control: Channel<FromInit, ToInit> = Channel::with_descriptors(control);
-    match live(&mut control, without, processors, supervisor) {
+    match live(&mut control, without, processors, parent) {
         Ok(()) => sandbox::exit_now(0),
         Err(error) => {
             let _ = control.send(&FromInit::Failed(format!("the run's sandbox can't be set up: {error}")), &[]);
@@ -70,14 +70,14 @@ fn live(
     control: &mut Channel<FromInit, ToInit>,
     without: Layers,
     processors: Processors,
-    supervisor: Supervisor,
+    parent: Parent,
 ) -> io::Result<()> {
     sandbox::require_kernel()?;
     signals::ignore_all_but_child()?;
     let surroundings = Surroundings::find()?;
     let mut walls = doorstep::enter_namespaces(control, without, &surroundings)?;
     sandbox::set_process_name(c"wasmproc-init")?;
-    if supervisor == Supervisor::Command {
+    if parent == Parent::Command {
         // Who is stopped doesn't see a socket close.
         sandbox::die_with_parent()?;
     }

@@ -24,7 +24,7 @@ use rustix::fs::{Mode, OFlags};
 use wasmproc_sandbox::{self as sandbox, Fork, Layers, Processors, Procfs, Threads};
 
 use super::{Doorstep, OVERRIDE, Role};
-use crate::init::Supervisor;
+use crate::init::Parent;
 use crate::wire;
 
 /// A doorstep that waits for its run, and the socket to it.
@@ -61,7 +61,7 @@ pub(super) fn fork_for_run() {
         Ok(Fork::Child) => {
             given.wipe();
             drop(ours);
-            crate::init::main(become_role(theirs), Layers::default(), processors, Supervisor::Command)
+            crate::init::main(become_role(theirs), Layers::default(), processors, Parent::Command)
         }
         Err(_) => {}
     }

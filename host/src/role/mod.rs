@@ -27,6 +27,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use wasmproc_sandbox::{Layers, Processors};
 
 use crate::error::{Context, Error, Result};
+use crate::init::Parent;
 use crate::wire::init::{FromInit, ToInit};
 use crate::wire::{self, Channel};
 
@@ -73,9 +74,7 @@ pub fn init() {
     let control = unsafe { OwnedFd::from_raw_fd(0) };
     let without = arguments.next().and_then(|names| Some(Layers::named(names.to_str()?))).unwrap_or_default();
     match role {
-        Role::Init => {
-            crate::init::main(control, without, Processors::of_this_process(), crate::init::Supervisor::Program)
-        }
+        Role::Init => crate::init::main(control, without, Processors::of_this_process(), Parent::Program),
         Role::Compiler => crate::artifact::compiler_main(control),
     }
 }

@@ -88,3 +88,14 @@ fn asked_for_kin(stage: &mut Stage<'_, '_>) -> Vec<u8> {
 fn is_harmless(text: &str) -> bool {
     !text.chars().any(|one| (one.is_control() && one != '\n') || one == '\u{202e}')
 }
+
+#[test]
+fn names_of_files_reach_the_terminal_without_control_characters() {
+    let scratch = Scratch::new();
+    let name = "file\u{1b}[31m\r\u{7}\nof mine";
+    for command in ["run", "inspect", "compile"] {
+        let missing = Wasmproc::new([command, &scratch.at(name)]).output().expect(127);
+        missing.complains_of(&["[31m", "of mine"]);
+        assert!(!missing.stderr.trim_end().contains(char::is_control), "{missing:?}");
+    }
+}
